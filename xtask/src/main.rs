@@ -1,1 +1,42 @@
-fn main() {}
+//! Chores of this repository, in plain Rust so that nothing else has to be installed:
+//! `cargo xtask check`, `cargo xtask tidy`, `cargo xtask fix`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks there"
+)]
+
+mod check;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  check [--no-test]   everything that must hold before a push; changes no file
+  tidy                the repository's own rules alone; a second or two
+  fix                 format and apply clippy's machine-made suggestions";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["check"] => check::check(check::Tests::Run),
+        ["check", "--no-test"] => check::check(check::Tests::Skip),
+        ["tidy"] => tidy::run(),
+        ["fix"] => check::fix(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -70,15 +70,46 @@ pub fn base64_url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, byte| (word << 8) | u32::from(*byte));
+        let word = chunk
+            .iter()
+            .fold(0u32, |word, byte| (word << 8) | u32::from(*byte));
         let word = word << (8 * (3 - chunk.len()));
         for position in 0..=chunk.len() {
             let index = (word >> (18 - 6 * position)) & 63;
-            let symbol = usize::try_from(index).ok().and_then(|index| ALPHABET.get(index));
+            let symbol = usize::try_from(index)
+                .ok()
+                .and_then(|index| ALPHABET.get(index));
             out.push(char::from(symbol.copied().unwrap_or(b'A')));
         }
     }
     out
+}
+
+/// Reads the 22 characters that [`base64_url`] makes of sixteen bytes.
+#[must_use]
+pub fn base_url_decode_16(text: &str) -> Option<[u8; 16]> {
+    let digit = |symbol: u8| match symbol {
+        b'A'..=b'Z' => Some(symbol - b'A'),
+        b'a'..=b'z' => Some(symbol - b'a' + 26),
+        b'0'..=b'9' => Some(symbol - b'0' + 52),
+        b'-' => Some(62),
+        b'_' => Some(63),
+        _ => None,
+    };
+    if text.len() != 22 {
+        return None;
+    }
+    let mut bits: u128 = 0;
+    for (index, symbol) in text.bytes().enumerate() {
+        let value = u128::from(digit(symbol)?);
+        // 21 digits carry 126 bits; the last digit's low four bits are padding.
+        bits = if index < 21 {
+            (bits << 6) | value
+        } else {
+            (bits << 2) | (value >> 4)
+        };
+    }
+    Some(bits.to_be_bytes())
 }
 
 /// A topic name that obeys Kafka's rules; cheap to clone.
@@ -136,7 +167,10 @@ impl TopicName {
     /// Topics that Kafka itself owns and marks internal.
     #[must_use]
     pub fn is_internal(&self) -> bool {
-        matches!(&*self.0, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+        matches!(
+            &*self.0,
+            "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+        )
     }
 }
 
@@ -176,6 +210,9 @@ mod tests {
         assert_eq!(TopicId::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
         let id = TopicId([0xFF; 16]);
         assert_eq!(id.to_string(), "_____________________w");
+        let id = TopicId(*b"0123456789abcdef");
+        assert_eq!(super::base_url_decode_16(&id.to_string()), Some(id.0));
+        assert_eq!(super::base_url_decode_16("too short"), None);
     }
 
     #[test]
@@ -191,6 +228,6 @@ mod tests {
         check("..", Some(TopicNameError::Dots));
         check(&"x".repeat(250), Some(TopicNameError::TooLong));
         check("a/b", Some(TopicNameError::IllegalCharacter));
-        check("ü", Some(TopicNameError::IllegalCharacter));
+        check("\u{fc}", Some(TopicNameError::IllegalCharacter));
     }
 }

@@ -20,7 +20,10 @@ impl Mono {
     /// This point plus a number of milliseconds; negative counts as zero.
     #[must_use]
     pub fn plus_ms(self, ms: i64) -> Self {
-        Self(self.0.saturating_add(ms.max(0).unsigned_abs().saturating_mul(1_000_000)))
+        Self(
+            self.0
+                .saturating_add(ms.max(0).unsigned_abs().saturating_mul(1_000_000)),
+        )
     }
 }
 

@@ -1,1 +1,24 @@
-//! Work in progress.
+//! Client commands of `chronik-server`: topics, configuration, producing and consuming, against any
+//! Kafka-compatible cluster. Blocking sockets with deadlines; no state outlives a command.
+
+mod api;
+mod args;
+mod client;
+mod config;
+mod connection;
+mod consume;
+mod error;
+mod output;
+mod partitioner;
+mod produce;
+mod record_format;
+mod retry;
+mod run;
+mod topic;
+
+pub use args::{
+    Acks, BrokerAddress, ClientCommand, CompressionArg, ConfigCommand, ConfigResource, ConsumeArgs,
+    GlobalArgs, KeyValue, OutputFormat, ProduceArgs, RecordFormat, ResourceArgs, StartOffset,
+    TopicCommand, TopicCreateArgs, TopicDeleteArgs,
+};
+pub use run::{commands, run};

@@ -1,0 +1,334 @@
+//! Where recovery starts: one file for the whole directory, in two generations.
+//!
+//! `docs/formats/checkpoint.md` draws the bytes.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition};
+
+use crate::codec::{Reader, Truncated, put_count, put_string};
+use crate::journal::format::ChainLink;
+use crate::journal::ring::JournalStart;
+use crate::log::producers::ProducerTable;
+use crate::log::{EpochHistory, PartitionLog, RecoveryPoint};
+
+/// Version of the checkpoint file.
+pub const CHECKPOINT_FORMAT_VERSION: u16 = 1;
+/// First bytes of the file: "CHCK".
+pub const CHECKPOINT_MAGIC: u32 = 0x4B43_4843;
+/// The two generations; a new checkpoint replaces the older one.
+pub const CHECKPOINT_PATHS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
+
+/// Raft's hard state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vote {
+    /// Term.
+    pub term: u64,
+    /// Node voted for, or 0.
+    pub vote: u64,
+    /// Highest index known to be committed.
+    pub commit: u64,
+}
+
+/// A segment that is durable, at least in part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentCheckpoint {
+    /// First offset it may hold.
+    pub base_offset: Offset,
+    /// Bytes that are durable.
+    pub bytes: u64,
+    /// Largest timestamp, in ms.
+    pub max_timestamp_ms: i64,
+    /// First offset of the batch that has it.
+    pub max_timestamp_offset: Offset,
+    /// Timestamp of the first batch, in ms.
+    pub first_timestamp_ms: Option<i64>,
+}
+
+/// One log's state at its recovery point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCheckpoint {
+    /// The log.
+    pub log_id: LogId,
+    /// What it is the log of.
+    pub partition: TopicPartition,
+    /// Directory of its segments.
+    pub directory: Arc<str>,
+    /// First offset that can be read.
+    pub log_start: Offset,
+    /// Everything below is durable in the segments.
+    pub recovery_point: RecoveryPoint,
+    /// Segments up to the recovery point, oldest first.
+    pub segments: Vec<SegmentCheckpoint>,
+    /// Leader epochs.
+    pub epochs: EpochHistory,
+    /// Idempotent producers; may be ahead of the recovery point, never behind.
+    pub producers: ProducerTable,
+}
+
+impl LogCheckpoint {
+    /// The state of a log as it may be relied on after a crash.
+    #[must_use]
+    pub fn of(log: &PartitionLog) -> Self {
+        let recovery_point = log.recovery_point();
+        let durable = log
+            .segments
+            .iter()
+            .filter(|segment| segment.base_offset <= recovery_point.segment);
+        let segments = durable.map(|segment| SegmentCheckpoint {
+            base_offset: segment.base_offset,
+            bytes: segment.synced_bytes,
+            max_timestamp_ms: segment.max_timestamp_ms,
+            max_timestamp_offset: segment.max_timestamp_offset,
+            first_timestamp_ms: segment.first_timestamp_ms,
+        });
+        Self {
+            log_id: log.log_id,
+            partition: log.partition,
+            directory: Arc::clone(&log.directory),
+            log_start: log.log_start.min(recovery_point.offset),
+            recovery_point,
+            segments: segments.collect(),
+            epochs: log.epochs.clone(),
+            producers: log.producers.clone(),
+        }
+    }
+}
+
+/// The state of a data directory at one point of its journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Counts checkpoints; the larger one is newer.
+    pub generation: u64,
+    /// The data directory.
+    pub directory_id: [u8; 16],
+    /// Where replay starts.
+    pub start: JournalStart,
+    /// Raft's hard state of the metadata log.
+    pub vote: Vote,
+    /// No log has this id or a larger one.
+    pub next_log_id: u64,
+    /// The logs.
+    pub logs: Vec<LogCheckpoint>,
+}
+
+impl Checkpoint {
+    /// The file that takes this generation.
+    #[must_use]
+    pub const fn path(&self) -> &'static str {
+        if self.generation.is_multiple_of(2) {
+            CHECKPOINT_PATHS[0]
+        } else {
+            CHECKPOINT_PATHS[1]
+        }
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u32_le(CHECKPOINT_MAGIC);
+        out.put_u16_le(CHECKPOINT_FORMAT_VERSION);
+        out.put_u16_le(0);
+        out.put_u64_le(self.generation);
+        out.put_slice(&self.directory_id);
+        out.put_u32_le(u32::try_from(self.start.file).unwrap_or(u32::MAX));
+        out.put_u64_le(self.start.link.incarnation);
+        out.put_u64_le(self.start.link.sequence);
+        out.put_u32_le(self.start.link.previous_checksum);
+        out.put_u64_le(self.vote.term);
+        out.put_u64_le(self.vote.vote);
+        out.put_u64_le(self.vote.commit);
+        out.put_u64_le(self.next_log_id);
+        put_count(&mut out, self.logs.len());
+        for log in &self.logs {
+            encode_log(log, &mut out);
+        }
+        let checksum = crc32c::crc32c(&out);
+        out.put_u32_le(checksum);
+        out.freeze()
+    }
+
+    /// Reads a checkpoint back; `None` for anything that is not whole, of this version, and of this
+    /// directory.
+    #[must_use]
+    pub fn decode(bytes: &[u8], directory_id: &[u8; 16]) -> Option<Self> {
+        let (content, checksum) = bytes.split_last_chunk::<4>()?;
+        if crc32c::crc32c(content) != u32::from_le_bytes(*checksum) {
+            return None;
+        }
+        let checkpoint = Self::read(content).ok().flatten()?;
+        (checkpoint.directory_id == *directory_id).then_some(checkpoint)
+    }
+
+    fn read(content: &[u8]) -> Result<Option<Self>, Truncated> {
+        let mut reader = Reader::new(content);
+        let known = reader.u32()? == CHECKPOINT_MAGIC && reader.u16()? == CHECKPOINT_FORMAT_VERSION;
+        let _flags = reader.u16()?;
+        if !known {
+            return Ok(None);
+        }
+        let generation = reader.u64()?;
+        let directory_id = reader.id()?;
+        let file = usize::try_from(reader.u32()?).map_err(|_large| Truncated)?;
+        let link = ChainLink {
+            incarnation: reader.u64()?,
+            sequence: reader.u64()?,
+            previous_checksum: reader.u32()?,
+        };
+        let vote = Vote {
+            term: reader.u64()?,
+            vote: reader.u64()?,
+            commit: reader.u64()?,
+        };
+        let next_log_id = reader.u64()?;
+        let count = reader.count(64)?;
+        let logs = (0..count)
+            .map(|_| decode_log(&mut reader))
+            .collect::<Result<_, _>>()?;
+        let start = JournalStart { file, link };
+        Ok(Some(Self {
+            generation,
+            directory_id,
+            start,
+            vote,
+            next_log_id,
+            logs,
+        }))
+    }
+}
+
+fn encode_log(log: &LogCheckpoint, out: &mut BytesMut) {
+    out.put_u64_le(log.log_id.0);
+    out.put_slice(&log.partition.topic_id.0);
+    out.put_i32_le(log.partition.partition.0);
+    put_string(out, &log.directory);
+    out.put_i64_le(log.log_start.0);
+    out.put_i64_le(log.recovery_point.offset.0);
+    out.put_i64_le(log.recovery_point.segment.0);
+    out.put_u64_le(log.recovery_point.position);
+    out.put_u8(u8::from(log.recovery_point.unjournaled));
+    put_count(out, log.segments.len());
+    for segment in &log.segments {
+        out.put_i64_le(segment.base_offset.0);
+        out.put_u64_le(segment.bytes);
+        out.put_i64_le(segment.max_timestamp_ms);
+        out.put_i64_le(segment.max_timestamp_offset.0);
+        out.put_i64_le(segment.first_timestamp_ms.unwrap_or(i64::MIN));
+    }
+    put_count(out, log.epochs.pairs().len());
+    for (epoch, start) in log.epochs.pairs() {
+        out.put_i32_le(epoch.0);
+        out.put_i64_le(start.0);
+    }
+    log.producers.encode(out);
+}
+
+fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
+    let log_id = LogId(reader.u64()?);
+    let topic_id = TopicId(reader.id()?);
+    let partition = TopicPartition {
+        topic_id,
+        partition: PartitionIndex(reader.i32()?),
+    };
+    let directory = reader.string()?.into();
+    let log_start = Offset(reader.i64()?);
+    let recovery_point = RecoveryPoint {
+        offset: Offset(reader.i64()?),
+        segment: Offset(reader.i64()?),
+        position: reader.u64()?,
+        unjournaled: reader.u8()? != 0,
+    };
+    let count = reader.count(40)?;
+    let segments = (0..count)
+        .map(|_| decode_segment(reader))
+        .collect::<Result<_, _>>()?;
+    let mut epochs = Vec::new();
+    for _ in 0..reader.count(12)? {
+        epochs.push((LeaderEpoch(reader.i32()?), Offset(reader.i64()?)));
+    }
+    Ok(LogCheckpoint {
+        log_id,
+        partition,
+        directory,
+        log_start,
+        recovery_point,
+        segments,
+        epochs: EpochHistory::from_pairs(epochs),
+        producers: ProducerTable::decode(reader)?,
+    })
+}
+
+fn decode_segment(reader: &mut Reader<'_>) -> Result<SegmentCheckpoint, Truncated> {
+    Ok(SegmentCheckpoint {
+        base_offset: Offset(reader.i64()?),
+        bytes: reader.u64()?,
+        max_timestamp_ms: reader.i64()?,
+        max_timestamp_offset: Offset(reader.i64()?),
+        first_timestamp_ms: Some(reader.i64()?).filter(|first| *first != i64::MIN),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Checkpoint {
+        let log = LogCheckpoint {
+            log_id: LogId(3),
+            partition: TopicPartition {
+                topic_id: TopicId([5; 16]),
+                partition: PartitionIndex(1),
+            },
+            directory: "topics/a-1.3".into(),
+            log_start: Offset(4),
+            recovery_point: RecoveryPoint {
+                offset: Offset(90),
+                segment: Offset(50),
+                position: 777,
+                unjournaled: false,
+            },
+            segments: vec![SegmentCheckpoint {
+                base_offset: Offset(50),
+                bytes: 777,
+                max_timestamp_ms: 12,
+                max_timestamp_offset: Offset(60),
+                first_timestamp_ms: None,
+            }],
+            epochs: EpochHistory::from_pairs([(LeaderEpoch(1), Offset(0))]),
+            producers: ProducerTable::default(),
+        };
+        Checkpoint {
+            generation: 9,
+            directory_id: [1; 16],
+            start: JournalStart {
+                file: 2,
+                link: ChainLink::start(&[1; 16], 4, 1000),
+            },
+            vote: Vote {
+                term: 1,
+                vote: 1,
+                commit: 8,
+            },
+            next_log_id: 4,
+            logs: vec![log],
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_whole_or_not_at_all() {
+        let bytes = sample().encode();
+        assert_eq!(Checkpoint::decode(&bytes, &[1; 16]), Some(sample()));
+        assert_eq!(Checkpoint::decode(&bytes, &[2; 16]), None);
+        for position in 0..bytes.len() {
+            let mut damaged = bytes.to_vec();
+            damaged[position] ^= 4;
+            assert_eq!(
+                Checkpoint::decode(&damaged, &[1; 16]),
+                None,
+                "byte {position}"
+            );
+        }
+    }
+}

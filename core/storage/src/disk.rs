@@ -1,0 +1,261 @@
+//! What the engine asks of a disk.
+//!
+//! Running machines emit [`DiskRequest`]s; the shell carries them out, in order per file, and brings
+//! back a [`DiskDone`]. Recovery runs before anything else does and reads and writes through
+//! [`Disk`] directly. Paths are relative to the data directory and always use `/`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chronik_model::{LogId, Offset};
+
+use crate::select::{Selected, Selection, TimestampHit, TimestampQuery};
+
+/// A failed disk operation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {detail}")]
+pub struct DiskError {
+    /// The file, relative to the data directory.
+    pub path: String,
+    /// What kind of failure it was.
+    pub kind: DiskErrorKind,
+    /// The operating system's words, or ours.
+    pub detail: String,
+}
+
+/// What a failed operation means for the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskErrorKind {
+    /// No such file.
+    NotFound,
+    /// No space left on the device: data stays in memory and the write is tried again.
+    Full,
+    /// The bytes that came back fail their checksum.
+    Corrupt,
+    /// Anything else.
+    Failed,
+}
+
+impl DiskError {
+    /// An error of `kind` on `path`.
+    #[must_use]
+    pub fn new(path: &str, kind: DiskErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            kind,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// A directory entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// File name without directory.
+    pub name: String,
+    /// Size in bytes; 0 for directories.
+    pub bytes: u64,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
+/// Synchronous access to one data directory, used by recovery only.
+pub trait Disk {
+    /// Entries of a directory; an absent one is empty.
+    ///
+    /// # Errors
+    /// The directory can not be read.
+    fn list(&mut self, path: &str) -> Result<Vec<DirEntry>, DiskError>;
+    /// Up to `length` bytes from `position`; fewer at the end of the file.
+    ///
+    /// # Errors
+    /// The file is absent or can not be read.
+    fn read(&mut self, path: &str, position: u64, length: usize) -> Result<Vec<u8>, DiskError>;
+    /// Writes all of `bytes` at `position`; creates the file and its directories where absent.
+    ///
+    /// # Errors
+    /// The write failed or was short.
+    fn write(&mut self, path: &str, position: u64, bytes: &[u8]) -> Result<(), DiskError>;
+    /// Cuts or extends the file to `length` bytes.
+    ///
+    /// # Errors
+    /// The file is absent or can not be changed.
+    fn truncate(&mut self, path: &str, length: u64) -> Result<(), DiskError>;
+    /// Makes the file's content durable.
+    ///
+    /// # Errors
+    /// The sync failed; the content must be taken for lost.
+    fn sync(&mut self, path: &str) -> Result<(), DiskError>;
+    /// Makes names in a directory durable.
+    ///
+    /// # Errors
+    /// The sync failed.
+    fn sync_directory(&mut self, path: &str) -> Result<(), DiskError>;
+    /// Replaces `to` by `from` atomically.
+    ///
+    /// # Errors
+    /// The rename failed.
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError>;
+    /// Removes a file or a directory with all it holds; absent is fine.
+    ///
+    /// # Errors
+    /// The removal failed.
+    fn remove(&mut self, path: &str) -> Result<(), DiskError>;
+}
+
+/// Writes `bytes` so that `path` holds either its old or its new content after a crash.
+///
+/// # Errors
+/// Any of the steps failed; the old content is then still in place.
+pub fn replace_file(disk: &mut dyn Disk, path: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    let temporary = format!("{path}.tmp");
+    disk.remove(&temporary)?;
+    disk.write(&temporary, 0, bytes)?;
+    disk.sync(&temporary)?;
+    disk.rename(&temporary, path)?;
+    disk.sync_directory(path.rsplit_once('/').map_or("", |(directory, _)| directory))
+}
+
+/// A segment file by identity, so that an operation that is late can not hit its successor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileKey {
+    /// The log.
+    pub log_id: LogId,
+    /// The log's directory below the data directory.
+    pub directory: Arc<str>,
+    /// First offset the segment may hold; names the file.
+    pub base_offset: Offset,
+}
+
+impl FileKey {
+    /// Path of the record batches, named as Kafka names them.
+    #[must_use]
+    pub fn log_path(&self) -> String {
+        format!("{}/{:020}.log", self.directory, self.base_offset.0)
+    }
+
+    /// Path of our index beside it.
+    #[must_use]
+    pub fn index_path(&self) -> String {
+        format!("{}/{:020}.cidx", self.directory, self.base_offset.0)
+    }
+}
+
+/// Ties a completion to its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DiskToken(pub u64);
+
+/// An operation for the shell, with the token its completion carries.
+#[derive(Debug, Clone)]
+pub struct DiskRequest {
+    /// Echoed in the completion.
+    pub token: DiskToken,
+    /// What to do.
+    pub op: DiskOp,
+}
+
+/// Operations on segment files. Those of one log are carried out in the order given.
+#[derive(Debug, Clone)]
+pub enum DiskOp {
+    /// Write buffers back to back at `position`, creating directory and file where absent.
+    Write {
+        /// The segment.
+        file: FileKey,
+        /// Byte position of the first buffer.
+        position: u64,
+        /// Whole record batches.
+        buffers: Vec<Bytes>,
+        /// Carry it out in the calling thread: an acknowledgement waits for it.
+        urgent: bool,
+    },
+    /// Make content and name of the segment durable.
+    Sync {
+        /// The segment.
+        file: FileKey,
+    },
+    /// Read and check record batches of one segment.
+    Read {
+        /// The segment.
+        file: FileKey,
+        /// Which batches.
+        selection: Selection,
+    },
+    /// Find the first record at or after a timestamp.
+    FindTimestamp {
+        /// The segment.
+        file: FileKey,
+        /// Where to look, and for what.
+        query: TimestampQuery,
+    },
+    /// Write the sealed segment's index file and make it durable.
+    WriteIndex {
+        /// The segment.
+        file: FileKey,
+        /// Content of the index file.
+        bytes: Bytes,
+    },
+    /// Read the sealed segment's index file.
+    ReadIndex {
+        /// The segment.
+        file: FileKey,
+    },
+    /// Cut the segment to `length` bytes.
+    Truncate {
+        /// The segment.
+        file: FileKey,
+        /// Bytes that stay.
+        length: u64,
+    },
+    /// Remove a segment and its side files.
+    RemoveSegment {
+        /// The segment.
+        file: FileKey,
+    },
+    /// Remove a log's whole directory.
+    RemoveLog {
+        /// The log.
+        log_id: LogId,
+        /// Its directory.
+        directory: Arc<str>,
+    },
+}
+
+impl DiskOp {
+    /// The log whose order this operation keeps.
+    #[must_use]
+    pub const fn log_id(&self) -> LogId {
+        match self {
+            Self::Write { file, .. }
+            | Self::Sync { file }
+            | Self::Read { file, .. }
+            | Self::FindTimestamp { file, .. }
+            | Self::WriteIndex { file, .. }
+            | Self::ReadIndex { file }
+            | Self::Truncate { file, .. }
+            | Self::RemoveSegment { file } => file.log_id,
+            Self::RemoveLog { log_id, .. } => *log_id,
+        }
+    }
+}
+
+/// The outcome of a [`DiskRequest`].
+#[derive(Debug, Clone)]
+pub struct DiskDone {
+    /// Token of the request.
+    pub token: DiskToken,
+    /// What came of it.
+    pub result: Result<DiskData, DiskError>,
+}
+
+/// What an operation brings back.
+#[derive(Debug, Clone)]
+pub enum DiskData {
+    /// Nothing but success.
+    Done,
+    /// Batches of a [`DiskOp::Read`].
+    Batches(Selected),
+    /// Answer to a [`DiskOp::FindTimestamp`]; `None` when the segment has no such record.
+    Timestamp(Option<TimestampHit>),
+    /// Content of a [`DiskOp::ReadIndex`].
+    File(Bytes),
+}

@@ -1,0 +1,237 @@
+//! Numbers frames, places them in the ring of files, and says what may be overwritten.
+
+use bytes::Bytes;
+
+use super::format::{ChainLink, FRAME_ALIGNMENT, FrameHeader};
+use super::frame::SealedFrame;
+
+/// Path of a ring file below the data directory.
+#[must_use]
+pub fn ring_path(file: usize) -> String {
+    format!("journal/{file:05}.ring")
+}
+
+/// Where the next incarnation starts to write, and what replay will start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalStart {
+    /// Ring file whose first byte takes the next frame.
+    pub file: usize,
+    /// What that frame continues.
+    pub link: ChainLink,
+}
+
+/// One write of consecutive frames to one ring file.
+#[derive(Debug)]
+pub struct RingWrite {
+    /// Index of the file.
+    pub file: usize,
+    /// Byte position, a multiple of [`FRAME_ALIGNMENT`].
+    pub position: u64,
+    /// Frames back to back, aligned in memory.
+    pub buffers: Vec<Bytes>,
+}
+
+/// What one commit writes, and the numbers of its frames.
+#[derive(Debug)]
+pub struct CommitPlan {
+    /// To be carried out in order; all of them must succeed.
+    pub writes: Vec<RingWrite>,
+    /// Number of the first frame.
+    pub first_sequence: u64,
+}
+
+/// Why a commit can not be placed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RingError {
+    /// The next file still holds frames that are needed; try again after a trim.
+    #[error("the journal is full until its oldest file is trimmed")]
+    Full,
+    /// No file is large enough for this frame.
+    #[error("a frame of {0} bytes does not fit a journal file")]
+    TooLarge(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct UsedFile {
+    file: usize,
+    /// What the file's first frame continues: replay may start here.
+    link: ChainLink,
+}
+
+/// The ring of files.
+///
+/// ```text
+///   used (oldest first)          free
+///   [file 6][file 7][file 0]     [file 1] ... [file 5]
+///    ^ replay starts      ^ writes here; [`Ring::trim`] moves files from used to free
+/// ```
+#[derive(Debug)]
+pub struct Ring {
+    directory_id: [u8; 16],
+    file_count: usize,
+    file_bytes: u64,
+    next: ChainLink,
+    used: Vec<UsedFile>,
+    position: u64,
+    completed_sequence: u64,
+    trim_sequence: u64,
+}
+
+impl Ring {
+    /// Files that only control operations may take, so that a full journal can still be told to
+    /// delete what fills it.
+    const RESERVED_FILES: usize = 1;
+
+    /// A ring of `file_count` (at least 3) files of `file_bytes` each, empty from `start` on.
+    #[must_use]
+    pub fn new(
+        directory_id: [u8; 16],
+        file_count: usize,
+        file_bytes: u64,
+        start: JournalStart,
+    ) -> Self {
+        Self {
+            directory_id,
+            file_count: file_count.max(3),
+            file_bytes,
+            next: start.link,
+            used: vec![UsedFile {
+                file: start.file,
+                link: start.link,
+            }],
+            position: 0,
+            completed_sequence: start.link.sequence.saturating_sub(1),
+            trim_sequence: start.link.sequence,
+        }
+    }
+
+    /// The largest frame that fits.
+    #[must_use]
+    pub const fn max_frame_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// Numbers the frames, writes their headers and says where they go. Nothing changes on error,
+    /// and the frames stay with the caller.
+    ///
+    /// # Errors
+    /// The ring is full, or a frame is larger than a file.
+    pub fn plan(&mut self, frames: &mut [SealedFrame]) -> Result<CommitPlan, RingError> {
+        self.check_room(frames)?;
+        let first_sequence = self.next.sequence;
+        let completed_sequence = self.completed_sequence;
+        let mut writes: Vec<RingWrite> = Vec::new();
+        for frame in frames {
+            let moved = self.place(frame.bytes.len() as u64);
+            let header = self.header(frame, completed_sequence);
+            let checksum = header.write(&mut frame.bytes);
+            self.next.sequence += 1;
+            self.next.previous_checksum = checksum;
+            // The frame is complete: from here on everybody shares it.
+            let bytes = frame.bytes.split().freeze();
+            let length = bytes.len() as u64;
+            match writes.last_mut() {
+                Some(write) if !moved => write.buffers.push(bytes),
+                Some(_) | None => writes.push(RingWrite {
+                    file: self.current(),
+                    position: self.position,
+                    buffers: vec![bytes],
+                }),
+            }
+            self.position += length;
+        }
+        Ok(CommitPlan {
+            writes,
+            first_sequence,
+        })
+    }
+
+    /// Everything planned so far is durable.
+    pub const fn completed(&mut self) {
+        self.completed_sequence = self.next.sequence - 1;
+    }
+
+    /// Number of the last frame that was planned.
+    #[must_use]
+    pub const fn last_sequence(&self) -> u64 {
+        self.next.sequence - 1
+    }
+
+    /// Once half of the ring is used: where replay could start so that about a quarter of it becomes
+    /// free. Frames before that point must be reflected in a checkpoint first.
+    #[must_use]
+    pub fn wanted_trim(&self) -> Option<JournalStart> {
+        if self.used.len() * 2 < self.file_count {
+            return None;
+        }
+        let keep_from = (self.file_count / 4).clamp(1, self.used.len() - 1);
+        self.used.get(keep_from).map(|used| JournalStart {
+            file: used.file,
+            link: used.link,
+        })
+    }
+
+    /// A checkpoint that replays from `start` is durable: files before it are free.
+    pub fn trim(&mut self, start: JournalStart) {
+        if let Some(keep_from) = self.used.iter().position(|used| used.link == start.link) {
+            self.used.drain(..keep_from);
+            self.trim_sequence = start.link.sequence;
+        }
+    }
+
+    /// Share of the ring that holds frames which are still needed, in files: (used, all).
+    #[must_use]
+    pub const fn usage(&self) -> (usize, usize) {
+        (self.used.len(), self.file_count)
+    }
+
+    fn header(&self, frame: &SealedFrame, completed_sequence: u64) -> FrameHeader {
+        FrameHeader {
+            directory_id: self.directory_id,
+            link: self.next,
+            checksum: 0,
+            completed_sequence,
+            trim_sequence: self.trim_sequence,
+            frame_bytes: u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX),
+            operation_bytes: u32::try_from(frame.operation_bytes).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn current(&self) -> usize {
+        self.used.last().map_or(0, |used| used.file)
+    }
+
+    /// Makes `self.position` the place of a frame; true when it moved to the next file.
+    fn place(&mut self, frame_bytes: u64) -> bool {
+        if self.position + frame_bytes <= self.file_bytes {
+            return false;
+        }
+        let file = (self.current() + 1) % self.file_count;
+        self.used.push(UsedFile {
+            file,
+            link: self.next,
+        });
+        self.position = 0;
+        true
+    }
+
+    fn check_room(&self, frames: &[SealedFrame]) -> Result<(), RingError> {
+        let data = frames.iter().any(|frame| !frame.entries.is_empty());
+        let reserved = if data { Self::RESERVED_FILES } else { 0 };
+        let mut free = self.file_count.saturating_sub(self.used.len() + reserved);
+        let mut position = self.position;
+        for frame in frames {
+            let length = frame.bytes.len() as u64;
+            debug_assert!(frame.bytes.len().is_multiple_of(FRAME_ALIGNMENT));
+            if length > self.file_bytes {
+                return Err(RingError::TooLarge(frame.bytes.len()));
+            }
+            if position + length > self.file_bytes {
+                free = free.checked_sub(1).ok_or(RingError::Full)?;
+                position = 0;
+            }
+            position += length;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,465 @@
+//! The state of one partition's log.
+//!
+//! ```text
+//!  log_start                     tail front      written_end      stable_end     log_end
+//!     |-------- segment files ------|---- in both ---|-- memory only --|-- in flight --|
+//!     |------------------ synced_end somewhere here --------------------|
+//! ```
+//!
+//! `stable_end` is what an acknowledgement may cover: journaled appends up to the last durable frame,
+//! unjournaled ones up to what is written to the segment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chronik_model::batch::BatchHeader;
+use chronik_model::{LeaderEpoch, LogId, Offset, TopicPartition};
+
+use super::epochs::EpochHistory;
+use super::producers::{ProducerTable, Sequenced};
+use super::segment::{AppendedBatch, Segment, TailBatch};
+use crate::disk::FileKey;
+
+/// Smallest distance of index entries, whatever the topic asks for.
+const MIN_INDEX_INTERVAL_BYTES: u64 = 4096;
+
+/// The settings of a topic that its logs obey.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`.
+    pub segment_bytes: u64,
+    /// `segment.ms`.
+    pub segment_ms: i64,
+    /// `retention.ms`; `None` keeps for ever.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`; `None` keeps all.
+    pub retention_bytes: Option<u64>,
+    /// `flush.messages`: 1 journals before the acknowledgement.
+    pub flush_messages: u64,
+    /// `flush.ms` of logs that do not journal.
+    pub flush_ms: Option<i64>,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u64,
+    /// Whether `cleanup.policy` deletes old segments.
+    pub cleanup_delete: bool,
+}
+
+/// How appends become safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Through the journal, synced before the acknowledgement.
+    Journaled,
+    /// Written to the segment before the acknowledgement, synced later.
+    Unjournaled,
+}
+
+impl LogConfig {
+    /// The mode that `flush.messages` asks for.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        if self.flush_messages <= 1 {
+            Mode::Journaled
+        } else {
+            Mode::Unjournaled
+        }
+    }
+}
+
+/// Everything below is durable in the segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecoveryPoint {
+    /// First offset that is not covered.
+    pub offset: Offset,
+    /// Segment that holds it.
+    pub segment: Offset,
+    /// Byte in that segment.
+    pub position: u64,
+    /// Whether appends behind it are written to the segments only.
+    pub unjournaled: bool,
+}
+
+/// A change of mode that is on its way (rule J8): nothing at or behind `at` is acknowledged before
+/// everything below is synced and the journal says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModeSwitch {
+    /// First offset appended in the new mode.
+    pub at: Offset,
+    /// The mode before.
+    pub from: Mode,
+    /// Whether the journal has been told and only its commit is missing.
+    pub journaling: bool,
+}
+
+/// A batch that is about to stand in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct NewBatch<'a> {
+    /// Its header, as the producer or the leader sent it.
+    pub header: &'a BatchHeader,
+    /// First offset it gets.
+    pub base_offset: Offset,
+    /// Epoch of the leader that appends it.
+    pub leader_epoch: LeaderEpoch,
+    /// Its largest timestamp once stored, in ms.
+    pub max_timestamp_ms: i64,
+}
+
+impl<'a> NewBatch<'a> {
+    /// A batch that is taken as it is: a leader's, a follower's copy, or replay's.
+    #[must_use]
+    pub const fn stored(header: &'a BatchHeader) -> Self {
+        Self {
+            header,
+            base_offset: header.base_offset(),
+            leader_epoch: header.leader_epoch(),
+            max_timestamp_ms: header.max_timestamp(),
+        }
+    }
+}
+
+/// Where an appended batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Its first offset.
+    pub base_offset: Offset,
+    /// Its last offset.
+    pub last_offset: Offset,
+    /// Segment that takes it.
+    pub segment: Offset,
+    /// Byte in that segment.
+    pub position: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct PartitionLog {
+    /// Identity in the data directory.
+    pub log_id: LogId,
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Directory of the segments.
+    pub directory: Arc<str>,
+    /// Settings.
+    pub config: LogConfig,
+    /// Whether the journal or a checkpoint knows what the log id means.
+    pub opened: bool,
+    /// First offset that can be read.
+    pub log_start: Offset,
+    /// Offset of the next record.
+    pub log_end: Offset,
+    /// End of what the journal has made durable.
+    pub committed_end: Offset,
+    /// End of what is in the segment files.
+    pub written_end: Offset,
+    /// End of what is durable in the segment files.
+    pub synced_end: Offset,
+    /// How new appends are made safe.
+    pub mode: Mode,
+    /// A change of mode that is on its way.
+    pub switch: Option<ModeSwitch>,
+    /// Segments, oldest first; the last one takes appends.
+    pub segments: VecDeque<Segment>,
+    /// Batches in memory, oldest first.
+    pub tail: VecDeque<TailBatch>,
+    /// Journal frames with data that is not synced in the segments: (sequence, end of its data).
+    pub unsynced: VecDeque<(u64, Offset)>,
+    /// Leader epochs.
+    pub epochs: EpochHistory,
+    /// Idempotent producers.
+    pub producers: ProducerTable,
+    /// Why the log can not be used, if so.
+    pub failed: Option<String>,
+}
+
+impl PartitionLog {
+    /// A log without records.
+    #[must_use]
+    pub fn new(
+        log_id: LogId,
+        partition: TopicPartition,
+        directory: Arc<str>,
+        config: LogConfig,
+    ) -> Self {
+        let start = Offset::ZERO;
+        Self {
+            log_id,
+            partition,
+            directory,
+            mode: Mode::Journaled,
+            config,
+            opened: false,
+            log_start: start,
+            log_end: start,
+            committed_end: start,
+            written_end: start,
+            synced_end: start,
+            switch: None,
+            segments: VecDeque::from([Segment::new(start)]),
+            tail: VecDeque::new(),
+            unsynced: VecDeque::new(),
+            epochs: EpochHistory::default(),
+            producers: ProducerTable::default(),
+            failed: None,
+        }
+    }
+
+    /// End of what an acknowledgement may cover.
+    #[must_use]
+    pub fn stable_end(&self) -> Offset {
+        let end = |mode| match mode {
+            Mode::Journaled => self.committed_end,
+            Mode::Unjournaled => self.written_end,
+        };
+        match self.switch {
+            Some(switch) => end(switch.from).min(switch.at),
+            None => end(self.mode),
+        }
+    }
+
+    /// Takes a batch in: offsets, place, producer state and epoch, but not its bytes.
+    pub fn place(&mut self, batch: &NewBatch<'_>) -> Placement {
+        let NewBatch {
+            header,
+            base_offset,
+            leader_epoch,
+            max_timestamp_ms,
+        } = *batch;
+        let last_offset = base_offset + i64::from(header.last_offset_delta());
+        let bytes = header.size_bytes() as u64;
+        let batch = AppendedBatch {
+            base_offset,
+            last_offset,
+            bytes,
+            max_timestamp_ms,
+        };
+        if self.must_roll(&batch) {
+            self.segments.push_back(Segment::new(base_offset));
+        }
+        let interval = self
+            .config
+            .index_interval_bytes
+            .max(MIN_INDEX_INTERVAL_BYTES);
+        let active = self.active();
+        let segment = active.base_offset;
+        let position = active.append(&batch, interval);
+        self.epochs.assign(leader_epoch, base_offset);
+        if let Some(sequenced) = sequenced(header) {
+            self.producers.record(&sequenced, base_offset, last_offset);
+        }
+        self.log_end = last_offset.next();
+        Placement {
+            base_offset,
+            last_offset,
+            segment,
+            position,
+        }
+    }
+
+    /// Keeps a placed batch's bytes in memory.
+    pub fn attach(&mut self, placement: Placement, bytes: Bytes) {
+        let Placement {
+            base_offset,
+            last_offset,
+            segment,
+            position,
+        } = placement;
+        self.tail.push_back(TailBatch {
+            base_offset,
+            last_offset,
+            segment,
+            position,
+            bytes,
+        });
+    }
+
+    fn must_roll(&self, batch: &AppendedBatch) -> bool {
+        let Some(active) = self.segments.back() else {
+            return true;
+        };
+        if active.bytes == 0 {
+            return false;
+        }
+        let full = active.bytes + batch.bytes > self.config.segment_bytes;
+        let old = active.first_timestamp_ms.is_some_and(|first| {
+            batch.max_timestamp_ms.saturating_sub(first) > self.config.segment_ms
+        });
+        // Kafka's index keeps offsets relative to the segment in 32 bits.
+        full || old || batch.last_offset.since(active.base_offset) > i64::from(i32::MAX)
+    }
+
+    /// The segment that takes appends.
+    pub fn active(&mut self) -> &mut Segment {
+        if self.segments.is_empty() {
+            self.segments.push_back(Segment::new(self.log_end));
+        }
+        self.segments
+            .back_mut()
+            .expect("a log has an active segment")
+    }
+
+    /// The segment that starts at `base_offset`.
+    pub fn segment_mut(&mut self, base_offset: Offset) -> Option<&mut Segment> {
+        let index = self
+            .segments
+            .binary_search_by_key(&base_offset, |segment| segment.base_offset);
+        index.ok().and_then(|index| self.segments.get_mut(index))
+    }
+
+    /// The segment that holds `offset`.
+    #[must_use]
+    pub fn segment_of(&self, offset: Offset) -> Option<&Segment> {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.base_offset <= offset);
+        self.segments.get(after.saturating_sub(1))
+    }
+
+    /// The file of the segment that starts at `base_offset`.
+    #[must_use]
+    pub fn file(&self, base_offset: Offset) -> FileKey {
+        FileKey {
+            log_id: self.log_id,
+            directory: Arc::clone(&self.directory),
+            base_offset,
+        }
+    }
+
+    /// Number of the oldest journal frame whose data is not synced in the segments.
+    #[must_use]
+    pub fn oldest_unsynced(&self) -> Option<u64> {
+        self.unsynced.front().map(|(sequence, _)| *sequence)
+    }
+
+    /// The data behind `end` of a journal frame became durable in the journal.
+    pub fn note_frame(&mut self, sequence: u64, end: Offset) {
+        match self.unsynced.back_mut() {
+            Some((last, last_end)) if *last == sequence => *last_end = end,
+            Some(_) | None => self.unsynced.push_back((sequence, end)),
+        }
+    }
+
+    /// Segments are durable up to here.
+    pub fn note_synced(&mut self, end: Offset) {
+        self.synced_end = self.synced_end.max(end);
+        while self
+            .unsynced
+            .front()
+            .is_some_and(|(_, end)| *end <= self.synced_end)
+        {
+            self.unsynced.pop_front();
+        }
+    }
+
+    /// Where recovery may start.
+    #[must_use]
+    pub fn recovery_point(&self) -> RecoveryPoint {
+        let segment = self.segment_of(self.synced_end);
+        let unjournaled = match self.switch {
+            Some(switch) => switch.from == Mode::Unjournaled,
+            None => self.mode == Mode::Unjournaled,
+        };
+        RecoveryPoint {
+            offset: self.synced_end,
+            segment: segment.map_or(self.synced_end, |segment| segment.base_offset),
+            position: segment.map_or(0, |segment| segment.synced_bytes),
+            unjournaled,
+        }
+    }
+
+    /// First offset of the tail.
+    #[must_use]
+    pub fn tail_start(&self) -> Offset {
+        self.tail
+            .front()
+            .map_or(self.log_end, |batch| batch.base_offset)
+    }
+
+    /// End of what is in memory.
+    #[must_use]
+    pub fn tail_end(&self) -> Offset {
+        self.tail
+            .back()
+            .map_or(self.written_end, |batch| batch.last_offset.next())
+    }
+
+    /// Forgets everything at and behind `end`, whose segment keeps `position` bytes.
+    pub fn truncate_to(&mut self, end: Offset, position: u64) {
+        let kept = self
+            .segment_of(end)
+            .map_or(end, |segment| segment.base_offset);
+        self.segments.retain(|segment| segment.base_offset <= kept);
+        let active = self.active();
+        active.bytes = position;
+        active.written_bytes = active.written_bytes.min(position);
+        active.synced_bytes = active.synced_bytes.min(position);
+        active.index.truncate(position);
+        self.tail.retain(|batch| batch.last_offset < end);
+        self.epochs.truncate_end(end);
+        self.producers.truncate_end(end);
+        self.log_end = end;
+        for bound in [
+            &mut self.written_end,
+            &mut self.synced_end,
+            &mut self.committed_end,
+            &mut self.log_start,
+        ] {
+            *bound = (*bound).min(end);
+        }
+    }
+
+    /// Empties the log; it goes on at `start`.
+    pub fn reset_to(&mut self, start: Offset) {
+        self.segments = VecDeque::from([Segment::new(start)]);
+        self.tail.clear();
+        self.unsynced.clear();
+        self.epochs = EpochHistory::default();
+        self.producers = ProducerTable::default();
+        self.log_start = start;
+        self.log_end = start;
+        self.written_end = start;
+        self.synced_end = start;
+        self.committed_end = start;
+    }
+
+    /// Moves the log start up and lets go of what lies wholly before it. Returns the segments whose
+    /// files can go; the active segment stays.
+    pub fn advance_start(&mut self, start: Offset) -> Vec<Offset> {
+        self.log_start = self.log_start.max(start.min(self.log_end));
+        self.epochs.truncate_start(self.log_start);
+        let mut gone = Vec::new();
+        while self
+            .segments
+            .get(1)
+            .is_some_and(|next| next.base_offset <= self.log_start)
+        {
+            let whole = self
+                .segments
+                .front()
+                .is_none_or(|first| first.written_bytes == first.bytes);
+            if !whole {
+                break;
+            }
+            gone.extend(self.segments.pop_front().map(|segment| segment.base_offset));
+        }
+        let kept = self
+            .segments
+            .front()
+            .map_or(self.log_start, |segment| segment.base_offset);
+        while self.tail.front().is_some_and(|batch| batch.segment < kept) {
+            self.tail.pop_front();
+        }
+        gone
+    }
+}
+
+/// The producer fields of a batch, if it has any.
+#[must_use]
+pub fn sequenced(header: &BatchHeader) -> Option<Sequenced> {
+    (header.has_producer_id() && header.base_sequence() >= 0).then(|| Sequenced {
+        producer_id: header.producer_id(),
+        epoch: header.producer_epoch(),
+        first_sequence: header.base_sequence(),
+        last_sequence: header.last_sequence(),
+        timestamp_ms: header.max_timestamp(),
+    })
+}

@@ -1,0 +1,354 @@
+//! What idempotent producers have written to one partition (KIP-98, KIP-360).
+//!
+//! State is a function of the log: the leader checks a batch before it appends, replay only records.
+
+use std::collections::VecDeque;
+
+use bytes::{BufMut, BytesMut};
+use chronik_model::{Offset, ProducerEpoch, ProducerId};
+use rustc_hash::FxHashMap;
+
+use crate::codec::{Reader, Truncated, put_count};
+
+/// Batches remembered per producer, as many as a client may have in flight.
+pub const BATCHES_REMEMBERED: usize = 5;
+/// Producers remembered per partition; the longest idle ones give way.
+pub const MAX_PRODUCERS: usize = 100_000;
+
+/// Producer fields of one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sequenced {
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// Its epoch.
+    pub epoch: ProducerEpoch,
+    /// Sequence of the first record.
+    pub first_sequence: i32,
+    /// Sequence of the last record.
+    pub last_sequence: i32,
+    /// Largest timestamp in ms, for expiry.
+    pub timestamp_ms: i64,
+}
+
+/// A batch as remembered for answering its duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RememberedBatch {
+    /// Sequence of the first record.
+    pub first_sequence: i32,
+    /// Sequence of the last record.
+    pub last_sequence: i32,
+    /// Offset of the first record, as the producer was told.
+    pub base_offset: Offset,
+    /// Offset of the last record.
+    pub last_offset: Offset,
+    /// Largest timestamp in ms.
+    pub timestamp_ms: i64,
+}
+
+/// Why a batch of an idempotent producer is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SequenceError {
+    /// A gap, or a duplicate older than the window.
+    #[error("sequence {found} does not follow {expected}")]
+    OutOfOrder {
+        /// Sequence expected next.
+        expected: i32,
+        /// Sequence in the batch.
+        found: i32,
+    },
+    /// A later life of this producer has written already.
+    #[error("producer epoch {found} is older than {current}")]
+    FencedEpoch {
+        /// Newest epoch seen.
+        current: i16,
+        /// Epoch in the batch.
+        found: i16,
+    },
+}
+
+/// What to do with a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequenceCheck {
+    /// Append it.
+    New,
+    /// It is in the log already: answer with these offsets once they are durable.
+    Duplicate(RememberedBatch),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Producer {
+    epoch: ProducerEpoch,
+    batches: VecDeque<RememberedBatch>,
+}
+
+/// Producers of one partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProducerTable {
+    producers: FxHashMap<i64, Producer>,
+}
+
+/// Sequences wrap to 0 behind `i32::MAX`.
+const fn following(sequence: i32) -> i32 {
+    if sequence == i32::MAX {
+        0
+    } else {
+        sequence + 1
+    }
+}
+
+impl ProducerTable {
+    /// Decides about a batch that a leader is about to append (rules P1 and P2).
+    ///
+    /// # Errors
+    /// The sequence does not follow or the epoch is fenced.
+    pub fn check(&self, batch: &Sequenced) -> Result<SequenceCheck, SequenceError> {
+        let Some(producer) = self.producers.get(&batch.producer_id.0) else {
+            return Ok(SequenceCheck::New);
+        };
+        if batch.epoch < producer.epoch {
+            let (current, found) = (producer.epoch.0, batch.epoch.0);
+            return Err(SequenceError::FencedEpoch { current, found });
+        }
+        if batch.epoch > producer.epoch {
+            return match batch.first_sequence {
+                0 => Ok(SequenceCheck::New),
+                found => Err(SequenceError::OutOfOrder { expected: 0, found }),
+            };
+        }
+        let duplicate = producer.batches.iter().find(|known| {
+            (known.first_sequence, known.last_sequence)
+                == (batch.first_sequence, batch.last_sequence)
+        });
+        if let Some(known) = duplicate {
+            return Ok(SequenceCheck::Duplicate(*known));
+        }
+        let Some(last) = producer.batches.back() else {
+            return Ok(SequenceCheck::New);
+        };
+        let expected = following(last.last_sequence);
+        if batch.first_sequence != expected {
+            return Err(SequenceError::OutOfOrder {
+                expected,
+                found: batch.first_sequence,
+            });
+        }
+        Ok(SequenceCheck::New)
+    }
+
+    /// Records an appended batch without judging it. Batches that are known already, as replay
+    /// meets them, change nothing.
+    pub fn record(&mut self, batch: &Sequenced, base_offset: Offset, last_offset: Offset) {
+        if self.producers.len() >= MAX_PRODUCERS
+            && !self.producers.contains_key(&batch.producer_id.0)
+        {
+            self.forget_longest_idle();
+        }
+        let remembered = RememberedBatch {
+            first_sequence: batch.first_sequence,
+            last_sequence: batch.last_sequence,
+            base_offset,
+            last_offset,
+            timestamp_ms: batch.timestamp_ms,
+        };
+        let producer = self
+            .producers
+            .entry(batch.producer_id.0)
+            .or_insert_with(|| Producer {
+                epoch: batch.epoch,
+                batches: VecDeque::new(),
+            });
+        if producer
+            .batches
+            .back()
+            .is_some_and(|known| known.last_offset >= base_offset)
+        {
+            return;
+        }
+        if producer.epoch != batch.epoch {
+            producer.epoch = batch.epoch;
+            producer.batches.clear();
+        }
+        if producer.batches.len() == BATCHES_REMEMBERED {
+            producer.batches.pop_front();
+        }
+        producer.batches.push_back(remembered);
+    }
+
+    /// Forgets batches at and behind `end`, as their records are gone.
+    pub fn truncate_end(&mut self, end: Offset) {
+        for producer in self.sorted_ids() {
+            if let Some(known) = self.producers.get_mut(&producer) {
+                known.batches.retain(|batch| batch.last_offset < end);
+                if known.batches.is_empty() {
+                    self.producers.remove(&producer);
+                }
+            }
+        }
+    }
+
+    /// Forgets producers whose last batch is older than `before_ms` by its own timestamp.
+    pub fn expire(&mut self, before_ms: i64) {
+        self.producers.retain(|_, producer| {
+            producer
+                .batches
+                .back()
+                .is_some_and(|batch| batch.timestamp_ms >= before_ms)
+        });
+    }
+
+    /// Number of producers remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.producers.len()
+    }
+
+    /// Whether no producer is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.producers.is_empty()
+    }
+
+    fn forget_longest_idle(&mut self) {
+        let last_offset = |producer: &Producer| {
+            producer
+                .batches
+                .back()
+                .map_or(Offset(-1), |batch| batch.last_offset)
+        };
+        let idle = self
+            .producers
+            .iter()
+            .min_by_key(|(id, producer)| (last_offset(producer), **id));
+        if let Some(id) = idle.map(|(id, _)| *id) {
+            self.producers.remove(&id);
+        }
+    }
+
+    fn sorted_ids(&self) -> Vec<i64> {
+        let mut ids: Vec<i64> = self.producers.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Appends the table to a checkpoint.
+    pub fn encode(&self, out: &mut BytesMut) {
+        put_count(out, self.producers.len());
+        for id in self.sorted_ids() {
+            let Some(producer) = self.producers.get(&id) else {
+                continue;
+            };
+            out.put_i64_le(id);
+            out.put_i16_le(producer.epoch.0);
+            put_count(out, producer.batches.len());
+            for batch in &producer.batches {
+                out.put_i32_le(batch.first_sequence);
+                out.put_i32_le(batch.last_sequence);
+                out.put_i64_le(batch.base_offset.0);
+                out.put_i64_le(batch.last_offset.0);
+                out.put_i64_le(batch.timestamp_ms);
+            }
+        }
+    }
+
+    /// Reads a table back from a checkpoint.
+    ///
+    /// # Errors
+    /// The bytes end too early.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
+        let mut table = Self::default();
+        for _ in 0..reader.count(14)? {
+            let id = reader.i64()?;
+            let epoch = ProducerEpoch(reader.i16()?);
+            let mut batches = VecDeque::new();
+            for _ in 0..reader.count(32)? {
+                batches.push_back(RememberedBatch {
+                    first_sequence: reader.i32()?,
+                    last_sequence: reader.i32()?,
+                    base_offset: Offset(reader.i64()?),
+                    last_offset: Offset(reader.i64()?),
+                    timestamp_ms: reader.i64()?,
+                });
+            }
+            batches.truncate(BATCHES_REMEMBERED);
+            table.producers.insert(id, Producer { epoch, batches });
+        }
+        Ok(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(epoch: i16, first: i32, last: i32) -> Sequenced {
+        Sequenced {
+            producer_id: ProducerId(7),
+            epoch: ProducerEpoch(epoch),
+            first_sequence: first,
+            last_sequence: last,
+            timestamp_ms: 0,
+        }
+    }
+
+    /// A producer that wrote six batches of ten in epoch 1, at offsets equal to its sequences.
+    fn table() -> ProducerTable {
+        let mut table = ProducerTable::default();
+        for first in (0..60).step_by(10) {
+            let offset = Offset(i64::from(first));
+            table.record(&batch(1, first, first + 9), offset, offset + 9);
+        }
+        table
+    }
+
+    #[test]
+    fn the_window_decides_between_new_duplicate_and_gap() {
+        let check = |epoch, first, last, expected: &str| {
+            let outcome = match table().check(&batch(epoch, first, last)) {
+                Ok(SequenceCheck::New) => "new".to_owned(),
+                Ok(SequenceCheck::Duplicate(known)) => {
+                    format!("duplicate at {}", known.base_offset)
+                }
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(outcome, expected, "epoch {epoch}, {first}..={last}");
+        };
+        check(1, 60, 69, "new");
+        check(1, 50, 59, "duplicate at 50");
+        check(1, 10, 19, "duplicate at 10");
+        check(1, 0, 9, "sequence 0 does not follow 60");
+        check(1, 61, 61, "sequence 61 does not follow 60");
+        check(1, 50, 58, "sequence 50 does not follow 60");
+        check(0, 60, 60, "producer epoch 0 is older than 1");
+        check(2, 0, 0, "new");
+        check(2, 60, 60, "sequence 60 does not follow 0");
+    }
+
+    #[test]
+    fn sequences_wrap_behind_the_largest() {
+        let mut table = ProducerTable::default();
+        table.record(&batch(0, i32::MAX - 1, 1), Offset(0), Offset(3));
+        assert_eq!(table.check(&batch(0, 2, 2)), Ok(SequenceCheck::New));
+    }
+
+    #[test]
+    fn a_checkpoint_gives_the_table_back_and_replay_changes_nothing() {
+        let mut bytes = BytesMut::new();
+        table().encode(&mut bytes);
+        let mut restored = ProducerTable::decode(&mut Reader::new(&bytes)).unwrap();
+        assert_eq!(restored, table());
+        restored.record(&batch(1, 50, 59), Offset(50), Offset(59));
+        assert_eq!(restored, table());
+        for length in 0..bytes.len() {
+            assert!(ProducerTable::decode(&mut Reader::new(&bytes[..length])).is_err());
+        }
+    }
+
+    #[test]
+    fn truncated_records_are_forgotten() {
+        let mut cut = table();
+        cut.truncate_end(Offset(40));
+        assert_eq!(cut.check(&batch(1, 40, 49)), Ok(SequenceCheck::New));
+        cut.truncate_end(Offset(0));
+        assert!(cut.is_empty());
+    }
+}

@@ -1,0 +1,106 @@
+//! One segment: a run of record batches in one file.
+
+use bytes::Bytes;
+use chronik_model::Offset;
+
+use super::index::{IndexEntry, SegmentIndex};
+
+/// What is known of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// First offset it may hold; names the file.
+    pub base_offset: Offset,
+    /// Bytes appended, whether written yet or not.
+    pub bytes: u64,
+    /// Bytes that are in the file.
+    pub written_bytes: u64,
+    /// Bytes that survive a power cut.
+    pub synced_bytes: u64,
+    /// Largest timestamp of its batches, in ms; `i64::MIN` when empty.
+    pub max_timestamp_ms: i64,
+    /// First offset of the batch that has it.
+    pub max_timestamp_offset: Offset,
+    /// Timestamp of its first batch, in ms, which starts the clock of `segment.ms`.
+    pub first_timestamp_ms: Option<i64>,
+    /// Where its batches lie; partial until loaded or learned.
+    pub index: SegmentIndex,
+    /// What the index file holds, where the index in memory is partial.
+    pub index_state: IndexState,
+}
+
+/// How much of a segment's index is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexState {
+    /// Complete: every append of the segment passed through here.
+    Complete,
+    /// There may be an index file to load.
+    OnDisk,
+    /// There is no usable index file: reads scan and remember.
+    Missing,
+}
+
+impl Segment {
+    /// An empty segment.
+    #[must_use]
+    pub fn new(base_offset: Offset) -> Self {
+        Self {
+            base_offset,
+            bytes: 0,
+            written_bytes: 0,
+            synced_bytes: 0,
+            max_timestamp_ms: i64::MIN,
+            max_timestamp_offset: base_offset,
+            first_timestamp_ms: None,
+            index: SegmentIndex::default(),
+            index_state: IndexState::Complete,
+        }
+    }
+
+    /// Accounts for a batch at the end and returns its position.
+    pub fn append(&mut self, batch: &AppendedBatch, index_interval_bytes: u64) -> u64 {
+        let position = self.bytes;
+        if position >= self.index.last_position() + index_interval_bytes {
+            self.index.push(IndexEntry {
+                offset: batch.base_offset,
+                position,
+                max_timestamp_before: self.max_timestamp_ms,
+            });
+        }
+        self.bytes += batch.bytes;
+        self.first_timestamp_ms
+            .get_or_insert(batch.max_timestamp_ms);
+        if batch.max_timestamp_ms > self.max_timestamp_ms {
+            self.max_timestamp_ms = batch.max_timestamp_ms;
+            self.max_timestamp_offset = batch.base_offset;
+        }
+        position
+    }
+}
+
+/// What a segment needs to know of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct AppendedBatch {
+    /// First offset.
+    pub base_offset: Offset,
+    /// Last offset.
+    pub last_offset: Offset,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Largest timestamp in ms.
+    pub max_timestamp_ms: i64,
+}
+
+/// A batch that is in memory.
+#[derive(Debug, Clone)]
+pub struct TailBatch {
+    /// First offset.
+    pub base_offset: Offset,
+    /// Last offset.
+    pub last_offset: Offset,
+    /// Segment that it belongs to.
+    pub segment: Offset,
+    /// Byte in that segment.
+    pub position: u64,
+    /// The batch as stored.
+    pub bytes: Bytes,
+}

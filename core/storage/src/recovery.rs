@@ -1,0 +1,242 @@
+//! From whatever a crash left to logs that can be appended to.
+//!
+//! 1. Load the newest intact checkpoint, or rebuild one by scanning every segment.
+//! 2. Read the journal once for the last recovery point of each log.
+//! 3. Cut each log's segments back to its recovery point; logs that do not journal keep the longest
+//!    intact prefix instead.
+//! 4. Apply the journal's operations in order, writing appends straight to the segments.
+//! 5. Sync what was touched and write a checkpoint that begins a new incarnation.
+//!
+//! Nothing is served before step 5 is durable, so bytes that were only readable, not durable, can
+//! not vanish after they were seen. A crash anywhere in between starts over from the old checkpoint.
+
+mod rebuild;
+mod replayer;
+mod scan;
+
+use std::collections::BTreeMap;
+
+use chronik_model::LogId;
+
+use crate::checkpoint::{CHECKPOINT_PATHS, Checkpoint, LogCheckpoint, Vote};
+use crate::disk::{Disk, DiskError, replace_file};
+use crate::journal::format::{ChainLink, Operation};
+use crate::journal::replay::{JournalEnd, Replay, ReplayError};
+use crate::journal::ring::JournalStart;
+use crate::log::{PartitionLog, RecoveryPoint};
+use replayer::{Outcome, Replayer};
+
+/// Path of the marker that a clean stop leaves.
+pub const CLEAN_SHUTDOWN_PATH: &str = "clean-shutdown";
+
+/// The data directory as `meta.properties` describes it.
+#[derive(Debug, Clone, Copy)]
+pub struct DirectoryShape {
+    /// Identity of the directory.
+    pub directory_id: [u8; 16],
+    /// Files of the journal ring.
+    pub journal_files: usize,
+}
+
+/// What recovery found and did, for one line in the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The directory was stopped cleanly.
+    pub clean: bool,
+    /// Frames of the journal that were applied.
+    pub frames: u64,
+    /// Batches that were written back to segments.
+    pub batches: u64,
+    /// The journal ended in a frame that was being written.
+    pub torn: bool,
+    /// No checkpoint was left: every segment was scanned.
+    pub rebuilt: bool,
+    /// Things an operator should know, each a sentence naming file and offset.
+    pub warnings: Vec<String>,
+}
+
+/// A directory that is ready to be appended to.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The logs, the metadata log among them.
+    pub logs: Vec<PartitionLog>,
+    /// The checkpoint that was written at the end.
+    pub checkpoint: Checkpoint,
+    /// What happened.
+    pub report: RecoveryReport,
+}
+
+/// The last recovery point that the journal has for a log, and its place among all operations.
+#[derive(Debug, Clone, Copy)]
+struct JournaledPoint {
+    order: u64,
+    point: RecoveryPoint,
+}
+
+/// Brings a data directory to the state of its last durable operation.
+///
+/// # Errors
+/// The disk fails, an acknowledged journal frame is damaged, or a later version wrote the files.
+pub fn recover(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<Recovered, ReplayError> {
+    let mut report = RecoveryReport::default();
+    let replay = Replay {
+        directory_id: shape.directory_id,
+        file_count: shape.journal_files,
+    };
+    let checkpoint = match load_checkpoint(disk, &shape.directory_id)? {
+        Some(checkpoint) => checkpoint,
+        None => rebuild::checkpoint(disk, shape, &replay, &mut report)?,
+    };
+    report.clean = take_clean_marker(disk, &checkpoint)?;
+    let (points, end) = collect_points(disk, &replay, checkpoint.start)?;
+    report.torn = end.torn;
+    let mut replayer = Replayer::new(points, checkpoint.vote, checkpoint.next_log_id);
+    for log in &checkpoint.logs {
+        replayer.restore(disk, log)?;
+    }
+    let replayed = replay.run(disk, checkpoint.start, &mut |disk, log_id, operation| {
+        replayer.apply(disk, log_id, &operation)
+    })?;
+    report.frames = replayed.frames;
+    let outcome = replayer.finish(disk)?;
+    report.batches = outcome.batches;
+    report.warnings.extend(outcome.warnings.iter().cloned());
+    let checkpoint = next_checkpoint(&checkpoint, &outcome, end, shape);
+    replace_file(disk, checkpoint.path(), &checkpoint.encode())?;
+    Ok(Recovered {
+        logs: outcome.logs,
+        checkpoint,
+        report,
+    })
+}
+
+/// The checkpoint that begins a new incarnation, in the ring file behind the one that ended.
+fn next_checkpoint(
+    old: &Checkpoint,
+    outcome: &Outcome,
+    end: JournalEnd,
+    shape: &DirectoryShape,
+) -> Checkpoint {
+    let incarnation = old.start.link.incarnation.max(end.link.incarnation) + 1;
+    // A gap in the numbers keeps frames that were never durable apart from those to come.
+    let sequence = end.link.sequence + 1_000_000;
+    let start = JournalStart {
+        file: (end.file + 1) % shape.journal_files.max(1),
+        link: ChainLink::start(&shape.directory_id, incarnation, sequence),
+    };
+    let healthy = outcome.logs.iter().filter(|log| log.failed.is_none());
+    let mut logs: Vec<LogCheckpoint> = healthy.map(LogCheckpoint::of).collect();
+    // A damaged log keeps its old recovery point: whoever repairs it finds it as it was.
+    let failed = outcome.logs.iter().filter(|log| log.failed.is_some());
+    logs.extend(failed.filter_map(|log| {
+        old.logs
+            .iter()
+            .find(|old| old.log_id == log.log_id)
+            .cloned()
+    }));
+    Checkpoint {
+        generation: old.generation + 1,
+        directory_id: shape.directory_id,
+        start,
+        vote: outcome.vote,
+        next_log_id: outcome.next_log_id,
+        logs,
+    }
+}
+
+/// The newer of the two generations that is intact.
+fn load_checkpoint(
+    disk: &mut dyn Disk,
+    directory_id: &[u8; 16],
+) -> Result<Option<Checkpoint>, DiskError> {
+    let mut newest: Option<Checkpoint> = None;
+    for path in CHECKPOINT_PATHS {
+        let Some(bytes) = read_whole(disk, path)? else {
+            continue;
+        };
+        let Some(found) = Checkpoint::decode(&bytes, directory_id) else {
+            continue;
+        };
+        if newest
+            .as_ref()
+            .is_none_or(|newest| newest.generation < found.generation)
+        {
+            newest = Some(found);
+        }
+    }
+    Ok(newest)
+}
+
+fn read_whole(disk: &mut dyn Disk, path: &str) -> Result<Option<Vec<u8>>, DiskError> {
+    let entries = disk.list("")?;
+    let Some(entry) = entries.iter().find(|entry| entry.name == path) else {
+        return Ok(None);
+    };
+    let length = usize::try_from(entry.bytes).unwrap_or(usize::MAX);
+    disk.read(path, 0, length).map(Some)
+}
+
+/// Content of the marker that a clean stop leaves (rule J14).
+#[must_use]
+pub fn clean_marker(start: &JournalStart) -> Vec<u8> {
+    let mut marker = start.link.incarnation.to_le_bytes().to_vec();
+    marker.extend_from_slice(&start.link.sequence.to_le_bytes());
+    let checksum = crc32c::crc32c(&marker);
+    marker.extend_from_slice(&checksum.to_le_bytes());
+    marker
+}
+
+/// Whether the marker of a clean stop matches the checkpoint; it is removed before anything else.
+fn take_clean_marker(disk: &mut dyn Disk, checkpoint: &Checkpoint) -> Result<bool, DiskError> {
+    let Some(found) = read_whole(disk, CLEAN_SHUTDOWN_PATH)? else {
+        return Ok(false);
+    };
+    disk.remove(CLEAN_SHUTDOWN_PATH)?;
+    disk.sync_directory("")?;
+    Ok(found == clean_marker(&checkpoint.start))
+}
+
+fn collect_points(
+    disk: &mut dyn Disk,
+    replay: &Replay,
+    start: JournalStart,
+) -> Result<(BTreeMap<LogId, JournaledPoint>, JournalEnd), ReplayError> {
+    let mut points = BTreeMap::new();
+    let mut order = 0;
+    let replayed = replay.run(disk, start, &mut |_disk, log_id, operation| {
+        order += 1;
+        if let Operation::RecoveryPoint {
+            offset,
+            segment,
+            position,
+            unjournaled,
+        } = operation
+        {
+            let point = RecoveryPoint {
+                offset,
+                segment,
+                position,
+                unjournaled,
+            };
+            points.insert(log_id, JournaledPoint { order, point });
+        }
+        Ok(())
+    })?;
+    Ok((points, replayed.end))
+}
+
+/// The checkpoint of a directory that never had one.
+#[must_use]
+pub fn first_checkpoint(directory_id: [u8; 16]) -> Checkpoint {
+    Checkpoint {
+        generation: 0,
+        directory_id,
+        start: JournalStart {
+            file: 0,
+            link: ChainLink::start(&directory_id, 0, 1),
+        },
+        vote: Vote::default(),
+        next_log_id: 1,
+        logs: Vec::new(),
+    }
+}

@@ -1,0 +1,260 @@
+//! Finding whole, intact record batches in a segment file. Pure: the caller brings the bytes, so the
+//! same code runs on a pool thread and in the simulator.
+
+use bytes::Bytes;
+use chronik_model::batch::{self, BatchHeader, HEADER_BYTES};
+use chronik_model::compression::{DecompressLimits, Decompressor};
+use chronik_model::{LeaderEpoch, Offset};
+
+use crate::disk::DiskError;
+
+/// Bytes read at once while looking for the first batch.
+const PROBE_BYTES: usize = 64 << 10;
+
+/// Which batches of one segment to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection {
+    /// The batch that holds this offset comes first (or the next one, where it is gone).
+    pub from: Offset,
+    /// Only batches that end before this offset.
+    pub bound: Offset,
+    /// Byte of a batch boundary at or before `from`.
+    pub start_position: u64,
+    /// Bytes of the segment that are written.
+    pub end_position: u64,
+    /// Most bytes to return; one batch is returned even if it is larger.
+    pub max_bytes: usize,
+}
+
+/// Batches that were found intact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected {
+    /// The batches, back to back.
+    pub bytes: Bytes,
+    /// Where they start in the segment.
+    pub position: u64,
+    /// First offset of the first batch.
+    pub base_offset: Offset,
+    /// Offset behind the last batch, or `from` when there is none.
+    pub next_offset: Offset,
+}
+
+/// What to look for in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimestampQuery {
+    /// The first record with at least this timestamp, in ms.
+    pub timestamp_ms: i64,
+    /// Only records at or behind this offset.
+    pub from: Offset,
+    /// Only records before this offset.
+    pub bound: Offset,
+    /// Byte of a batch boundary to start from.
+    pub start_position: u64,
+    /// Bytes of the segment that are written.
+    pub end_position: u64,
+}
+
+/// A record found by its timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimestampHit {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its timestamp in ms.
+    pub timestamp_ms: i64,
+    /// Epoch of the leader that wrote it.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// Reads bytes of one segment.
+pub type ReadAt<'a> = dyn FnMut(u64, usize) -> Result<Bytes, ReadFailure> + 'a;
+
+/// Why a segment could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// The disk failed.
+    Disk(DiskError),
+    /// The bytes at this position are no intact batch.
+    Corrupt {
+        /// Byte in the segment.
+        position: u64,
+        /// What is wrong with them.
+        detail: String,
+    },
+}
+
+/// Finds and checks the batches of a selection.
+///
+/// # Errors
+/// The disk fails, or a batch in the range is damaged.
+pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Selected, ReadFailure> {
+    let Some((position, first)) = find_first(selection, read)? else {
+        return Ok(nothing(selection));
+    };
+    let available = usize::try_from(selection.end_position - position).unwrap_or(usize::MAX);
+    let wanted = selection.max_bytes.max(first.size_bytes()).min(available);
+    let bytes = read(position, wanted)?;
+    let mut end = 0;
+    let mut next_offset = selection.from;
+    while let Some(rest) = bytes.get(end..).filter(|rest| rest.len() >= HEADER_BYTES) {
+        let corrupt = |detail: String| ReadFailure::Corrupt {
+            position: position + end as u64,
+            detail,
+        };
+        let header = BatchHeader::parse(rest).map_err(|error| corrupt(error.to_string()))?;
+        let Some(batch) = rest.get(..header.size_bytes()) else {
+            break;
+        };
+        if header.last_offset() >= selection.bound {
+            break;
+        }
+        batch::verify(batch).map_err(|error| corrupt(error.to_string()))?;
+        end += batch.len();
+        next_offset = header.next_offset();
+    }
+    if end == 0 {
+        return Ok(nothing(selection));
+    }
+    Ok(Selected {
+        bytes: bytes.slice(..end),
+        position,
+        base_offset: first.base_offset(),
+        next_offset,
+    })
+}
+
+fn nothing(selection: &Selection) -> Selected {
+    Selected {
+        bytes: Bytes::new(),
+        position: selection.start_position,
+        base_offset: selection.from,
+        next_offset: selection.from,
+    }
+}
+
+fn find_first(
+    selection: &Selection,
+    read: &mut ReadAt<'_>,
+) -> Result<Option<(u64, BatchHeader)>, ReadFailure> {
+    let mut walk = HeaderWalk::new(selection.start_position, selection.end_position);
+    while let Some((position, header)) = walk.next(read)? {
+        if header.last_offset() >= selection.from {
+            return Ok((header.last_offset() < selection.bound).then_some((position, header)));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the first record of a segment at or after a timestamp.
+///
+/// # Errors
+/// The disk fails, or the batch that should hold the record is damaged.
+pub fn find_timestamp(
+    query: &TimestampQuery,
+    read: &mut ReadAt<'_>,
+) -> Result<Option<TimestampHit>, ReadFailure> {
+    let mut walk = HeaderWalk::new(query.start_position, query.end_position);
+    while let Some((position, header)) = walk.next(read)? {
+        if header.base_offset() >= query.bound {
+            break;
+        }
+        if header.max_timestamp() < query.timestamp_ms || header.last_offset() < query.from {
+            continue;
+        }
+        let bytes = read(position, header.size_bytes())?;
+        let hit = timestamp_in_batch(&bytes, query)
+            .map_err(|detail| ReadFailure::Corrupt { position, detail })?;
+        if hit.is_some() {
+            return Ok(hit);
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the first record of one batch that a query asks for.
+///
+/// # Errors
+/// What is wrong with the batch.
+pub fn timestamp_in_batch(
+    bytes: &[u8],
+    query: &TimestampQuery,
+) -> Result<Option<TimestampHit>, String> {
+    let view = batch::verify(bytes).map_err(|error| error.to_string())?;
+    let leader_epoch = view.header().leader_epoch();
+    let mut scratch = Decompressor::default();
+    let limits = DecompressLimits::default();
+    let records = batch::records(&view, &mut scratch, limits).map_err(|error| error.to_string())?;
+    for record in records {
+        let record = record.map_err(|error| error.to_string())?;
+        let wanted = record.timestamp >= query.timestamp_ms && record.offset >= query.from;
+        if wanted && record.offset < query.bound {
+            let (offset, timestamp_ms) = (record.offset, record.timestamp);
+            return Ok(Some(TimestampHit {
+                offset,
+                timestamp_ms,
+                leader_epoch,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Hops from header to header through a segment, reading in pieces.
+#[derive(Debug)]
+pub struct HeaderWalk {
+    position: u64,
+    end: u64,
+    window: Bytes,
+    window_at: u64,
+}
+
+impl HeaderWalk {
+    /// Walks `[start, end)`, which must begin at a batch boundary.
+    #[must_use]
+    pub const fn new(start: u64, end: u64) -> Self {
+        Self {
+            position: start,
+            end,
+            window: Bytes::new(),
+            window_at: start,
+        }
+    }
+
+    /// The next batch's position and header; `None` at the end.
+    ///
+    /// # Errors
+    /// The disk fails, or the bytes are no batch header.
+    pub fn next(
+        &mut self,
+        read: &mut ReadAt<'_>,
+    ) -> Result<Option<(u64, BatchHeader)>, ReadFailure> {
+        let position = self.position;
+        if self.end.saturating_sub(position) < HEADER_BYTES as u64 {
+            return Ok(None);
+        }
+        if self.in_window(position).is_none() {
+            let length = usize::try_from(self.end - position)
+                .unwrap_or(usize::MAX)
+                .min(PROBE_BYTES);
+            self.window = read(position, length)?;
+            self.window_at = position;
+        }
+        let corrupt = |detail: String| ReadFailure::Corrupt { position, detail };
+        let bytes = self
+            .in_window(position)
+            .ok_or_else(|| corrupt("the file ends early".to_owned()))?;
+        let header = BatchHeader::parse(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let next = position + header.size_bytes() as u64;
+        if next > self.end {
+            return Ok(None);
+        }
+        self.position = next;
+        Ok(Some((position, header)))
+    }
+
+    fn in_window(&self, position: u64) -> Option<&[u8]> {
+        let at = usize::try_from(position.checked_sub(self.window_at)?).ok()?;
+        self.window
+            .get(at..)
+            .filter(|bytes| bytes.len() >= HEADER_BYTES)
+    }
+}

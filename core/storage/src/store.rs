@@ -1,0 +1,507 @@
+//! The logs of one shard: appends into the open frame, keeps the hot tail under its budget, writes
+//! back to segments, and reads from either.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use chronik_model::batch::{BatchHeader, BatchMut};
+use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition};
+use rustc_hash::FxHashMap;
+
+use crate::disk::{DiskOp, DiskRequest, DiskToken, FileKey};
+use crate::journal::frame::CommittedFrame;
+use crate::journal::{FrameEntry, OpenFrame, Operation, SealedFrame};
+use crate::log::partition_log::{ModeSwitch, NewBatch, Placement};
+use crate::log::{LogConfig, Mode, PartitionLog};
+
+mod complete;
+mod maintain;
+mod read;
+mod write_back;
+
+pub use complete::Completion;
+pub use maintain::TrimProgress;
+pub use read::{ReadOutcome, ReadRequest};
+
+/// Directory of all partition logs.
+pub const TOPICS_DIRECTORY: &str = "topics";
+/// Directory of the metadata log.
+pub const METADATA_DIRECTORY: &str = "metadata";
+/// What the metadata log is the log of.
+pub const METADATA_PARTITION: TopicPartition = TopicPartition {
+    topic_id: TopicId::ZERO,
+    partition: PartitionIndex(0),
+};
+
+/// Directory of a log: the name for people, the ids for recovery without a checkpoint.
+#[must_use]
+pub fn directory_name(topic: &str, log_id: LogId, partition: TopicPartition) -> String {
+    const NAME_CHARACTERS: usize = 180;
+    let name: String = topic.chars().take(NAME_CHARACTERS).collect();
+    let index = partition.partition.0;
+    format!(
+        "{TOPICS_DIRECTORY}/{name}-{index}.{}.{}",
+        log_id.0, partition.topic_id
+    )
+}
+
+/// A log's place in its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogSlot(pub u32);
+
+impl LogSlot {
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Bounds of one store.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreLimits {
+    /// Bytes of frames kept in memory for reads and write-back.
+    pub tail_bytes: usize,
+    /// A partition with this many bytes waiting is written back.
+    pub write_back_bytes: u64,
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            tail_bytes: 32 << 20,
+            write_back_bytes: 256 << 10,
+        }
+    }
+}
+
+/// Memory shared by the tails of several logs, let go in order.
+#[derive(Debug)]
+struct Resident {
+    bytes: usize,
+    entries: Vec<(LogSlot, LogId, Offset)>,
+}
+
+/// What an operation on the disk was for.
+#[derive(Debug)]
+enum Pending {
+    Write {
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+        end_position: u64,
+        end: Offset,
+    },
+    Sync {
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+        bytes: u64,
+        end: Offset,
+    },
+    Read {
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+        ticket: u64,
+    },
+    Timestamp {
+        ticket: u64,
+    },
+    Index {
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+    },
+    /// Nobody waits for it.
+    Chore,
+}
+
+/// Why the store refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A write or sync failed: the directory is offline until the process is started again.
+    #[error("the data directory is offline: {0}")]
+    Offline(String),
+    /// This log is damaged.
+    #[error("the log is damaged: {0}")]
+    LogFailed(String),
+    /// Free space is below what is promised to be written, plus a reserve.
+    #[error("the disk is full")]
+    Full,
+}
+
+/// A batch to append.
+#[derive(Debug, Clone, Copy)]
+pub struct Append<'a> {
+    /// Its parsed header.
+    pub header: &'a BatchHeader,
+    /// Its bytes.
+    pub batch: &'a [u8],
+    /// Epoch of the leader that appends it.
+    pub leader_epoch: LeaderEpoch,
+    /// Wall time for topics with `message.timestamp.type=LogAppendTime`, in ms.
+    pub append_time_ms: Option<i64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct LogStore {
+    limits: StoreLimits,
+    logs: Vec<Option<PartitionLog>>,
+    free: Vec<LogSlot>,
+    open: OpenFrame,
+    /// Batches appended without the journal since the last turn end, by log.
+    unjournaled: Vec<LogSlot>,
+    unjournaled_chunk: BytesMut,
+    resident: VecDeque<Resident>,
+    resident_bytes: usize,
+    unwritten_bytes: u64,
+    pending: FxHashMap<u64, Pending>,
+    writing: FxHashMap<LogId, ()>,
+    next_token: u64,
+    requests: Vec<DiskRequest>,
+    advanced: Vec<LogSlot>,
+    next_log_id: u64,
+    log_id_step: u64,
+    disk_full: bool,
+    trim: Option<u64>,
+    deleted: FxHashMap<LogId, Arc<str>>,
+    doomed: FxHashMap<LogId, Vec<FileKey>>,
+    offline: Option<String>,
+}
+
+impl LogStore {
+    /// An empty store. Log ids it hands out start at `first_log_id` and rise by `log_id_step`, so
+    /// that the stores of one directory never hand out the same one.
+    #[must_use]
+    pub fn new(limits: StoreLimits, first_log_id: u64, log_id_step: u64) -> Self {
+        Self {
+            limits,
+            logs: Vec::new(),
+            free: Vec::new(),
+            open: OpenFrame::default(),
+            unjournaled: Vec::new(),
+            unjournaled_chunk: BytesMut::new(),
+            resident: VecDeque::new(),
+            resident_bytes: 0,
+            unwritten_bytes: 0,
+            pending: FxHashMap::default(),
+            writing: FxHashMap::default(),
+            next_token: 0,
+            requests: Vec::new(),
+            advanced: Vec::new(),
+            next_log_id: first_log_id,
+            log_id_step: log_id_step.max(1),
+            disk_full: false,
+            trim: None,
+            deleted: FxHashMap::default(),
+            doomed: FxHashMap::default(),
+            offline: None,
+        }
+    }
+
+    /// Takes in a log that recovery found.
+    pub fn adopt(&mut self, log: PartitionLog) -> LogSlot {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.logs.push(None);
+            LogSlot(u32::try_from(self.logs.len() - 1).unwrap_or(u32::MAX))
+        });
+        if let Some(place) = self.logs.get_mut(slot.index()) {
+            *place = Some(log);
+        }
+        slot
+    }
+
+    /// Starts a log for a partition that has none. Nothing is written before its first record.
+    pub fn create(&mut self, partition: TopicPartition, topic: &str, config: LogConfig) -> LogSlot {
+        let log_id = LogId(self.next_log_id);
+        self.next_log_id += self.log_id_step;
+        let directory = directory_name(topic, log_id, partition);
+        let slot = self.adopt(PartitionLog::new(
+            log_id,
+            partition,
+            directory.into(),
+            config,
+        ));
+        self.reconsider_mode(slot);
+        slot
+    }
+
+    /// The log in `slot`.
+    #[must_use]
+    pub fn log(&self, slot: LogSlot) -> Option<&PartitionLog> {
+        self.logs.get(slot.index()).and_then(Option::as_ref)
+    }
+
+    fn log_mut(&mut self, slot: LogSlot) -> Option<&mut PartitionLog> {
+        self.logs.get_mut(slot.index()).and_then(Option::as_mut)
+    }
+
+    /// The log in `slot`, if it still is `log_id`.
+    fn same_log(&mut self, slot: LogSlot, log_id: LogId) -> Option<&mut PartitionLog> {
+        self.log_mut(slot).filter(|log| log.log_id == log_id)
+    }
+
+    /// Slots in use, in order.
+    pub fn slots(&self) -> impl Iterator<Item = LogSlot> + '_ {
+        let used = self
+            .logs
+            .iter()
+            .enumerate()
+            .filter(|(_, log)| log.is_some());
+        used.filter_map(|(index, _)| u32::try_from(index).ok().map(LogSlot))
+    }
+
+    /// Whether appends would be taken now.
+    ///
+    /// # Errors
+    /// The directory is offline or full, or the log is damaged.
+    pub fn check_writable(&self, slot: LogSlot) -> Result<(), StoreError> {
+        if let Some(reason) = &self.offline {
+            return Err(StoreError::Offline(reason.clone()));
+        }
+        if let Some(reason) = self.log(slot).and_then(|log| log.failed.as_ref()) {
+            return Err(StoreError::LogFailed(reason.clone()));
+        }
+        if self.disk_full {
+            Err(StoreError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Appends one checked batch at the end of the log: copies it once, and writes offset, epoch and
+    /// append time into the copy.
+    pub fn append(&mut self, slot: LogSlot, append: &Append<'_>) -> Option<Placement> {
+        self.ensure_open(slot);
+        let log = self.logs.get_mut(slot.index())?.as_mut()?;
+        let base_offset = log.log_end;
+        let header = append.header;
+        // Append time never runs backwards, whatever the wall clock does (rule J12).
+        let append_time_ms = append
+            .append_time_ms
+            .map(|time| time.max(log.active().max_timestamp_ms));
+        let placement = log.place(&NewBatch {
+            header,
+            base_offset,
+            leader_epoch: append.leader_epoch,
+            max_timestamp_ms: append_time_ms.unwrap_or_else(|| header.max_timestamp()),
+        });
+        let (log_id, mode) = (log.log_id, log.mode);
+        self.unwritten_bytes += append.batch.len() as u64;
+        let patch = |copy: &mut [u8]| {
+            if let Ok(mut batch) = BatchMut::new(copy) {
+                batch.assign(base_offset, append.leader_epoch);
+                if let Some(time) = append_time_ms {
+                    batch.stamp_append_time(time);
+                }
+            }
+        };
+        match mode {
+            Mode::Journaled => {
+                let Placement {
+                    base_offset,
+                    last_offset,
+                    ..
+                } = placement;
+                let operation = Operation::Append {
+                    base_offset,
+                    last_offset,
+                    batch: append.batch,
+                };
+                let entry = |range| FrameEntry {
+                    log_id,
+                    slot,
+                    range,
+                    placement,
+                };
+                patch(self.open.append(entry, &operation, log_id));
+            }
+            Mode::Unjournaled => {
+                let bytes = self.copy_unjournaled(append.batch, patch);
+                self.keep_unjournaled(slot, log_id, placement, bytes);
+            }
+        }
+        Some(placement)
+    }
+
+    fn copy_unjournaled(&mut self, batch: &[u8], patch: impl FnOnce(&mut [u8])) -> Bytes {
+        const CHUNK_BYTES: usize = 256 << 10;
+        if self.unjournaled_chunk.capacity() - self.unjournaled_chunk.len() < batch.len() {
+            self.unjournaled_chunk = BytesMut::with_capacity(batch.len().max(CHUNK_BYTES));
+        }
+        self.unjournaled_chunk.extend_from_slice(batch);
+        let mut copy = self.unjournaled_chunk.split();
+        patch(&mut copy);
+        copy.freeze()
+    }
+
+    fn keep_unjournaled(
+        &mut self,
+        slot: LogSlot,
+        log_id: LogId,
+        placement: Placement,
+        bytes: Bytes,
+    ) {
+        let length = bytes.len();
+        if let Some(log) = self.log_mut(slot) {
+            log.attach(placement, bytes);
+        }
+        if self.unjournaled.last() != Some(&slot) {
+            self.unjournaled.push(slot);
+        }
+        self.keep_resident(length, vec![(slot, log_id, placement.last_offset)]);
+    }
+
+    fn keep_resident(&mut self, bytes: usize, entries: Vec<(LogSlot, LogId, Offset)>) {
+        self.resident_bytes += bytes;
+        self.resident.push_back(Resident { bytes, entries });
+    }
+
+    /// Makes sure that the journal knows what the log id means before anything names it.
+    fn ensure_open(&mut self, slot: LogSlot) {
+        let Some(log) = self.logs.get_mut(slot.index()).and_then(Option::as_mut) else {
+            return;
+        };
+        if log.opened {
+            return;
+        }
+        log.opened = true;
+        let (log_id, partition) = (log.log_id, log.partition);
+        let directory = Arc::clone(&log.directory);
+        self.open.control(
+            log_id,
+            &Operation::Open {
+                partition,
+                directory: &directory,
+            },
+            None,
+        );
+    }
+
+    /// Adds an operation that carries no records; `token` comes back when it is durable.
+    pub fn journal_control(
+        &mut self,
+        slot: LogSlot,
+        operation: &Operation<'_>,
+        token: Option<u64>,
+    ) {
+        self.ensure_open(slot);
+        if let Some(log_id) = self.log(slot).map(|log| log.log_id) {
+            self.open.control(log_id, operation, token);
+        }
+    }
+
+    /// Adds an operation on the directory rather than on a log, such as Raft's vote.
+    pub fn journal_directory_control(&mut self, operation: &Operation<'_>, token: Option<u64>) {
+        self.open.control(LogId::METADATA, operation, token);
+    }
+
+    /// Whether frames wait for the journal.
+    #[must_use]
+    pub fn wants_commit(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Takes what waits for the journal.
+    pub fn seal(&mut self) -> Vec<SealedFrame> {
+        self.open.seal()
+    }
+
+    /// Operations for the disk since the last call, in order.
+    pub fn take_requests(&mut self) -> Vec<DiskRequest> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Logs whose stable end or written data moved since the last call.
+    pub fn take_advanced(&mut self) -> Vec<LogSlot> {
+        std::mem::take(&mut self.advanced)
+    }
+
+    fn request(&mut self, op: DiskOp, pending: Pending) {
+        let token = DiskToken(self.next_token);
+        self.next_token += 1;
+        self.pending.insert(token.0, pending);
+        self.requests.push(DiskRequest { token, op });
+    }
+
+    /// A frame with appends of this store is durable: its batches become readable, acknowledgeable,
+    /// and due for write-back.
+    pub fn committed(&mut self, frame: &CommittedFrame) {
+        let mut kept = Vec::with_capacity(frame.entries.len());
+        for entry in &frame.entries {
+            let bytes = frame.bytes.slice(entry.range.clone());
+            let Some(log) = self.same_log(entry.slot, entry.log_id) else {
+                continue;
+            };
+            let end = entry.placement.last_offset.next();
+            log.attach(entry.placement, bytes);
+            log.committed_end = log.committed_end.max(end);
+            log.note_frame(frame.sequence, end);
+            kept.push((entry.slot, entry.log_id, entry.placement.last_offset));
+        }
+        for (slot, _, _) in &kept {
+            if self.advanced.last() != Some(slot) {
+                self.advanced.push(*slot);
+            }
+        }
+        let touched: Vec<LogSlot> = kept.iter().map(|(slot, _, _)| *slot).collect();
+        self.keep_resident(frame.bytes.len(), kept);
+        self.write_back_if_due(&touched);
+        self.evict();
+    }
+
+    /// The directory can no longer be trusted: nothing is acknowledged or written from here on.
+    pub fn go_offline(&mut self, reason: &str) {
+        self.offline.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Why the directory is offline, if it is.
+    #[must_use]
+    pub fn offline(&self) -> Option<&str> {
+        self.offline.as_deref()
+    }
+
+    /// Refuses or takes appends, as free space on the device allows (rule J9).
+    pub const fn set_disk_full(&mut self, full: bool) {
+        self.disk_full = full;
+    }
+
+    /// Bytes that are promised to the segments but not written.
+    #[must_use]
+    pub const fn unwritten_bytes(&self) -> u64 {
+        self.unwritten_bytes
+    }
+
+    /// Bytes that the hot tail keeps in memory.
+    #[must_use]
+    pub const fn resident_bytes(&self) -> usize {
+        self.resident_bytes
+    }
+
+    /// Applies new settings to a log.
+    pub fn configure(&mut self, slot: LogSlot, config: LogConfig) {
+        if let Some(log) = self.log_mut(slot) {
+            log.config = config;
+        }
+        self.reconsider_mode(slot);
+    }
+
+    /// Starts a change of mode where the settings ask for one (rule J8).
+    fn reconsider_mode(&mut self, slot: LogSlot) {
+        let Some(log) = self.log_mut(slot) else {
+            return;
+        };
+        let wanted = log.config.mode();
+        if wanted == log.mode || log.switch.is_some() {
+            return;
+        }
+        log.switch = Some(ModeSwitch {
+            at: log.log_end,
+            from: log.mode,
+            journaling: false,
+        });
+        log.mode = wanted;
+        self.push_switch(slot);
+    }
+}

@@ -1,0 +1,243 @@
+//! Retention, deletion, flushing and the journal's wish to trim.
+
+use chronik_model::{LogId, Now, Offset};
+
+use super::{LogSlot, LogStore, Pending};
+use crate::checkpoint::LogCheckpoint;
+use crate::disk::DiskOp;
+use crate::journal::Operation;
+use crate::log::{Mode, Segment};
+
+/// How far a store is with letting the journal trim.
+#[derive(Debug)]
+pub enum TrimProgress {
+    /// Segments are being written and synced.
+    Underway,
+    /// Nothing below the asked sequence is needed for recovery from these points.
+    Ready(Vec<LogCheckpoint>),
+}
+
+impl LogStore {
+    /// The journal wants everything below frame `sequence` to be durable in the segments.
+    pub fn start_trim(&mut self, sequence: u64) {
+        self.trim = Some(sequence);
+        let slots: Vec<LogSlot> = self.slots().collect();
+        for slot in slots {
+            self.continue_trim(slot);
+        }
+    }
+
+    /// Whether a trim that was asked for is done.
+    pub fn trim_progress(&mut self) -> Option<TrimProgress> {
+        let sequence = self.trim?;
+        if self.offline.is_some() {
+            return Some(TrimProgress::Underway);
+        }
+        let behind = |log: &crate::log::PartitionLog| {
+            log.oldest_unsynced()
+                .is_some_and(|oldest| oldest < sequence)
+        };
+        if self.logs.iter().flatten().any(behind) {
+            return Some(TrimProgress::Underway);
+        }
+        self.trim = None;
+        Some(TrimProgress::Ready(self.checkpoints()))
+    }
+
+    /// Where recovery may start, for every log that has anything to recover.
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<LogCheckpoint> {
+        let opened = self.logs.iter().flatten().filter(|log| log.opened);
+        opened.map(LogCheckpoint::of).collect()
+    }
+
+    /// Writes and syncs everything, for a clean stop. Done when [`LogStore::is_clean`].
+    pub fn flush_all(&mut self) {
+        self.start_trim(u64::MAX);
+        let slots: Vec<LogSlot> = self.slots().collect();
+        for slot in slots {
+            if self
+                .log(slot)
+                .is_some_and(|log| log.written_end < log.log_end)
+            {
+                self.write_back(slot, false);
+            }
+        }
+    }
+
+    /// Whether everything appended is durable in the segments.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let dirty =
+            |log: &crate::log::PartitionLog| log.failed.is_none() && log.synced_end < log.log_end;
+        self.offline.is_some() || !(self.wants_commit() || self.logs.iter().flatten().any(dirty))
+    }
+
+    pub(super) fn continue_trim(&mut self, slot: LogSlot) {
+        let Some(sequence) = self.trim else { return };
+        let Some(log) = self.log(slot) else { return };
+        let behind = log
+            .oldest_unsynced()
+            .is_some_and(|oldest| oldest < sequence);
+        let stopping = sequence == u64::MAX && log.synced_end < log.log_end;
+        if !behind && !stopping {
+            return;
+        }
+        if log.written_end < log.committed_end.max(log.tail_end()) {
+            self.write_back(slot, false);
+        } else {
+            self.sync_segments(slot);
+        }
+    }
+
+    /// Syncs a log that does not journal, once `flush.messages` records wait.
+    pub(super) fn flush_if_due(&mut self, slot: LogSlot) {
+        let Some(log) = self.log(slot) else { return };
+        let waiting = log.written_end.since(log.synced_end);
+        let limit = i64::try_from(log.config.flush_messages).unwrap_or(i64::MAX);
+        if log.mode == Mode::Unjournaled && waiting >= limit {
+            self.sync_segments(slot);
+        }
+    }
+
+    /// Syncs logs that do not journal, for `flush.ms`. Returns the shortest `flush.ms` of a log that
+    /// still has something to sync.
+    pub fn flush_timed(&mut self) -> Option<i64> {
+        let slots: Vec<LogSlot> = self.slots().collect();
+        let mut soonest = None;
+        for slot in slots {
+            let Some(log) = self.log(slot) else { continue };
+            let due = log.mode == Mode::Unjournaled && log.synced_end < log.written_end;
+            let Some(interval) = log.config.flush_ms.filter(|_| due) else {
+                continue;
+            };
+            soonest = Some(soonest.map_or(interval, |soonest: i64| soonest.min(interval)));
+            self.sync_segments(slot);
+        }
+        soonest
+    }
+
+    /// Whether a log waits for `flush.ms`, and the shortest such interval.
+    #[must_use]
+    pub fn flush_interval_ms(&self, slot: LogSlot) -> Option<i64> {
+        let log = self.log(slot)?;
+        log.config
+            .flush_ms
+            .filter(|_| log.mode == Mode::Unjournaled)
+    }
+
+    /// Moves the log start; `token` comes back when that is durable. Files go after that.
+    pub fn delete_records(&mut self, slot: LogSlot, start_offset: Offset, token: Option<u64>) {
+        self.journal_control(slot, &Operation::LogStart { start_offset }, token);
+        let Some(log) = self.log_mut(slot) else {
+            return;
+        };
+        let gone = log.advance_start(start_offset);
+        let kept = log
+            .segments
+            .front()
+            .map_or(log.log_start, |segment| segment.base_offset);
+        // Segments go only when written whole, and what is removed needs no sync.
+        log.note_synced(kept.min(log.written_end));
+        let log_id = log.log_id;
+        let files: Vec<_> = gone.iter().map(|base| log.file(*base)).collect();
+        if !files.is_empty() {
+            self.doomed.entry(log_id).or_default().extend(files);
+            self.open.tell(START_TOKEN_BIT | log_id.0);
+        }
+    }
+
+    /// A log start is durable in the journal: the segments before it may go, oldest first (J10).
+    pub(super) fn remove_doomed(&mut self, log_id: LogId) {
+        for file in self.doomed.remove(&log_id).unwrap_or_default() {
+            self.request(DiskOp::RemoveSegment { file }, Pending::Chore);
+        }
+    }
+
+    /// Applies `retention.ms` and `retention.bytes` to one log.
+    pub fn retain(&mut self, slot: LogSlot, now: Now) {
+        let Some(log) = self.log_mut(slot) else {
+            return;
+        };
+        if !log.config.cleanup_delete || log.failed.is_some() {
+            return;
+        }
+        let expired = |segment: &Segment, retention_ms: i64| {
+            segment.bytes > 0 && now.wall_ms.saturating_sub(segment.max_timestamp_ms) > retention_ms
+        };
+        let stable = log.stable_end();
+        let active_expired = log.config.retention_ms.is_some_and(|retention| {
+            log.segments
+                .back()
+                .is_some_and(|active| expired(active, retention))
+        });
+        if active_expired && stable == log.log_end && log.written_end == log.log_end {
+            log.segments.push_back(Segment::new(log.log_end));
+        }
+        let mut total: u64 = log.segments.iter().map(|segment| segment.bytes).sum();
+        let mut start = log.log_start;
+        let closed = log.segments.iter().zip(log.segments.iter().skip(1));
+        for (segment, next) in closed {
+            let old = log
+                .config
+                .retention_ms
+                .is_some_and(|retention| expired(segment, retention));
+            let excess = log
+                .config
+                .retention_bytes
+                .is_some_and(|most| total.saturating_sub(segment.bytes) >= most);
+            if !(old || excess) || next.base_offset > stable {
+                break;
+            }
+            total -= segment.bytes;
+            start = next.base_offset;
+        }
+        if start > log.log_start {
+            self.delete_records(slot, start, None);
+        }
+    }
+
+    /// Forgets producers that have been idle since `before_ms`.
+    pub fn expire_producers(&mut self, slot: LogSlot, before_ms: i64) {
+        if let Some(log) = self.log_mut(slot) {
+            log.producers.expire(before_ms);
+        }
+    }
+
+    /// Removes a log for good. Its id is never used again.
+    pub fn delete(&mut self, slot: LogSlot) {
+        let Some(place) = self.logs.get_mut(slot.index()) else {
+            return;
+        };
+        let Some(log) = place.take() else { return };
+        self.free.push(slot);
+        self.writing.remove(&log.log_id);
+        let waiting = log
+            .segments
+            .iter()
+            .map(|segment| segment.bytes - segment.written_bytes)
+            .sum();
+        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(waiting);
+        if log.opened {
+            self.open.control(
+                log.log_id,
+                &Operation::Delete,
+                Some(DELETE_TOKEN_BIT | log.log_id.0),
+            );
+            let (log_id, directory) = (log.log_id, log.directory);
+            self.deleted.insert(log_id, directory);
+        }
+    }
+
+    /// A log's removal is durable in the journal: its files may go (rule J6).
+    pub(super) fn remove_deleted(&mut self, log_id: LogId) {
+        if let Some(directory) = self.deleted.remove(&log_id) {
+            self.request(DiskOp::RemoveLog { log_id, directory }, Pending::Chore);
+        }
+    }
+}
+
+/// Marks tokens of deletions among the store's own control tokens.
+pub(super) const DELETE_TOKEN_BIT: u64 = 1 << 62;
+/// Marks tokens of log starts.
+pub(super) const START_TOKEN_BIT: u64 = 1 << 61;

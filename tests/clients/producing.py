@@ -1,0 +1,100 @@
+"""An idempotent producer that remembers what it sent and where the broker said it went."""
+
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from clients.deadline import Deadline
+from clients.reading import Entry, assert_same
+
+# What one producer holds back at most: keeps the input and the acknowledgements close together.
+QUEUE_RECORDS = 2_000
+
+# Retries outlast any restart of the broker; five requests in flight is the most an idempotent producer may have.
+DURABLE = {
+    "enable.idempotence": "true",
+    "acks": "all",
+    "retries": 1_000_000,
+    "message.timeout.ms": 600_000,
+    "retry.backoff.ms": 50,
+    "reconnect.backoff.ms": 20,
+    "reconnect.backoff.max.ms": 200,
+    "max.in.flight.requests.per.connection": 5,
+    "queue.buffering.max.messages": QUEUE_RECORDS,
+    "batch.num.messages": 200,
+    "linger.ms": 5,
+}
+
+
+class Sent(NamedTuple):
+    """A record as handed to the producer."""
+
+    key: bytes
+    value: bytes
+
+
+class RecordingProducer:
+    """Sends with idempotence and acks=all and keeps, per record, the partition and offset of its acknowledgement."""
+
+    def __init__(self, bootstrap: str, topic: str, deadline: Deadline):
+        self.sent: list[Sent] = []
+        self.acks: list[tuple[int, int] | None] = []
+        self.acked_count = 0
+        self._failures: list[KafkaError] = []
+        self._topic = topic
+        self._deadline = deadline
+        self._producer = Producer({"bootstrap.servers": bootstrap, **DURABLE})
+
+    def outstanding(self) -> int:
+        """Records sent and not acknowledged, as of the callbacks that ran."""
+        return len(self.sent) - self.acked_count
+
+    def send(self, key: bytes, value: bytes) -> None:
+        """Hands over one record, waiting while the queue is full."""
+        position = len(self.sent)
+        self.sent.append(Sent(key, value))
+        self.acks.append(None)
+
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            self._on_delivery(position, error, message)
+
+        while True:
+            self._deadline.check("room in the producer's queue")
+            try:
+                self._producer.produce(self._topic, key=key, value=value, on_delivery=on_delivery)
+            except BufferError:
+                self._producer.poll(0.05)
+                continue
+            self._producer.poll(0)
+            return
+
+    def flush(self) -> None:
+        """Returns when every record is acknowledged."""
+        left = self._producer.flush(self._deadline.remaining())
+        assert not self._failures, f"{len(self._failures)} records failed, the first with {self._failures[0]}"
+        assert left == 0, f"{left} records still unacknowledged at the deadline"
+        assert None not in self.acks, "a record was neither acknowledged nor refused"
+
+    def assert_stored(self, partitions: list[list[Entry]]) -> None:
+        """The partitions hold what was sent and nothing else, each record where its acknowledgement said."""
+        assert_stored(self.sent, self.acks, partitions)
+
+    def _on_delivery(self, position: int, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failures.append(error)
+            return
+        assert self.acks[position] is None, f"record {position} acknowledged twice"
+        self.acks[position] = (message.partition(), message.offset())
+        self.acked_count += 1
+
+
+def assert_stored(sent: list[Sent], acks: list[tuple[int, int]], partitions: list[list[Entry]]) -> None:
+    """Record i of `sent` is at (partition, offset) `acks[i]`, in order within its partition, and no other record is."""
+    expected: list[dict[int, Sent]] = [{} for _ in partitions]
+    for record, (partition, offset) in zip(sent, acks):
+        there = expected[partition].setdefault(offset, record)
+        assert there is record, f"{record.key!r} and {there.key!r} were both acknowledged at {partition}:{offset}"
+    for number, (entries, records) in enumerate(zip(partitions, expected)):
+        assert_same(list(records), range(len(records)), f"acknowledged offsets of partition {number}")
+        wanted = [Entry(offset, *record) for offset, record in records.items()]
+        assert_same(entries, wanted, f"partition {number}")

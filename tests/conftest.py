@@ -1,0 +1,107 @@
+"""Fixtures and rules common to all suites."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from clients import harness
+from clients.harness import Broker
+
+BrokerFactory = Callable[..., Broker]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RUNNING] = []
+
+
+RUNNING: pytest.StashKey[list[Broker]] = pytest.StashKey()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    foreign = harness.PEER != "chronik" or harness.BOOTSTRAP
+    for item in items:
+        if foreign and item.get_closest_marker("chronik_only"):
+            item.add_marker(pytest.mark.skip(reason="about Chronik's own command line, files or endpoints"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """A failure shows what the brokers said last."""
+    report = yield
+    if report.failed:
+        for broker in item.config.stash[RUNNING]:
+            report.sections.append((f"broker {broker.bootstrap} ({broker.log_path})", broker.tail()))
+    return report
+
+
+def require_tool(name: str) -> str:
+    """The path of a program the suite drives. Missing: skipped at home, a failure in CI."""
+    path = shutil.which(name)
+    if path is None and os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and CI runs every suite")
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+@pytest.fixture(scope="module")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One ready broker with an empty data directory per test file; tests use topics of their own."""
+    yield from _serve(request.config, harness.make_broker(_root(tmp_path_factory)))
+
+
+@pytest.fixture
+def new_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerFactory]:
+    """Makes brokers for one test, each with an empty data directory, that the test may stop, kill and restart.
+
+    They are not started; keyword arguments go to `make_broker`. Whatever still runs must stop gracefully at the end.
+    """
+    made: list[Broker] = []
+    running = request.config.stash[RUNNING]
+
+    def factory(**kwargs) -> Broker:
+        made.append(harness.make_broker(_root(tmp_path_factory), owned=True, **kwargs))
+        running.append(made[-1])
+        return made[-1]
+
+    yield factory
+    try:
+        for one in made:
+            one.close()
+    finally:
+        for one in made:
+            running.remove(one)
+            if one.process is not None:
+                one.kill9()
+
+
+@pytest.fixture
+def topic(request: pytest.FixtureRequest) -> str:
+    """A topic name that was never used before."""
+    return f"{request.node.originalname[:60].replace('_', '-')}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def kcat() -> str:
+    """The path of kcat."""
+    return require_tool("kcat")
+
+
+def _serve(config: pytest.Config, broker: Broker) -> Iterator[Broker]:
+    config.stash[RUNNING].append(broker)
+    try:
+        broker.start()
+        yield broker
+        broker.close()
+    finally:
+        config.stash[RUNNING].remove(broker)
+        if broker.process is not None:
+            broker.kill9()
+
+
+def _root(factory: pytest.TempPathFactory) -> Path:
+    return factory.mktemp("broker")
