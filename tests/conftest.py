@@ -38,6 +38,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     return report
 
 
+def pytest_terminal_summary(terminalreporter) -> None:
+    """What the passed tests measured, one line each."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, figure in report.user_properties:
+            if report.when == "call":
+                terminalreporter.write_line(f"{name}: {figure}")
+
+
 def require_tool(name: str) -> str:
     """The path of a program the suite drives. Missing: skipped at home, a failure in CI."""
     path = shutil.which(name)

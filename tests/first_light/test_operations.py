@@ -34,7 +34,7 @@ COMMAND_DEADLINE_S = 20.0
 # Kills.
 
 
-def test_nothing_is_lost_or_doubled_by_kills(new_broker, topic: str):
+def test_nothing_is_lost_or_doubled_by_kills(new_broker, topic: str, record_property):
     """SIGKILL, round after round, always with unacknowledged batches of an idempotent producer in flight."""
     chance = random.Random(SEED)
     broker = new_broker()
@@ -50,7 +50,8 @@ def test_nothing_is_lost_or_doubled_by_kills(new_broker, topic: str):
 
     producer.assert_stored(read_partitions(broker.bootstrap, topic, KILL_PARTITIONS))
     slowest_ms = max(recoveries) * 1_000
-    print(f"{ROUNDS} kills, {len(producer.sent)} records, 0 lost, 0 doubled; slowest restart {slowest_ms:.0f} ms")
+    outcome = f"{len(producer.sent)} records, 0 lost, 0 doubled; slowest restart {slowest_ms:.0f} ms"
+    record_property(f"{ROUNDS} SIGKILLs", outcome)
 
 
 def send_until_in_flight(producer: RecordingProducer, round_number: int, count: int) -> None:
@@ -84,10 +85,10 @@ def test_everything_survives_kills_of_an_idle_server(new_broker, topic: str):
 
 
 @pytest.mark.chronik_only
-def test_an_empty_directory_is_ready_soon(new_broker):
+def test_an_empty_directory_is_ready_soon(new_broker, record_property):
     seconds = new_broker().start()
 
-    print(f"ready on an empty directory in {seconds * 1_000:.0f} ms")
+    record_property("ready on an empty directory", f"{seconds * 1_000:.0f} ms")
     assert seconds < READY_BOUND_S
 
 
@@ -176,7 +177,7 @@ def run_refused(command: list[str]) -> str:
 
 
 @pytest.mark.chronik_only
-def test_an_idle_server_does_nothing(new_broker, topic: str):
+def test_an_idle_server_does_nothing(new_broker, topic: str, record_property):
     """1,000 partitions, every one written to once, then no request: no write, no log line, no CPU."""
     broker = new_broker()
     broker.start()
@@ -197,7 +198,7 @@ def test_an_idle_server_does_nothing(new_broker, topic: str):
     assert write_bytes(broker.pid) == written, "wrote while idle"
     assert broker.stderr() == log, "logged while idle"
     share = used_ns / (IDLE_WINDOW_S * 1e9)
-    print(f"idle with {IDLE_TOPICS * IDLE_PARTITIONS_PER_TOPIC} partitions: {share:.4%} of a core")
+    record_property(f"idle with {IDLE_TOPICS * IDLE_PARTITIONS_PER_TOPIC} partitions", f"{share:.4%} of a core")
     assert share < IDLE_CPU_SHARE
 
 

@@ -52,8 +52,14 @@ fn check(context: &Context<'_>, request: &RegisterBroker) -> Result<(), RequestE
     let replaceable = request.node_id == context.node_id;
     match context.image.broker(request.node_id) {
         Some(existing) if existing.incarnation != request.incarnation && !replaceable => {
-            let message = format!("another process is registered as broker {}", request.node_id.0);
-            Err(RequestError::new(ErrorCode::DuplicateBrokerRegistration, message))
+            let message = format!(
+                "another process is registered as broker {}",
+                request.node_id.0
+            );
+            Err(RequestError::new(
+                ErrorCode::DuplicateBrokerRegistration,
+                message,
+            ))
         }
         Some(_) | None => Ok(()),
     }

@@ -136,13 +136,19 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Truncated)?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        let (taken, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(*taken)
     }
@@ -209,7 +215,11 @@ impl<'a> Reader<'a> {
         &mut self,
         field: &'static str,
     ) -> Result<Option<&'a str>, DecodeError> {
-        if self.bool(field)? { self.string().map(Some) } else { Ok(None) }
+        if self.bool(field)? {
+            self.string().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     pub(crate) fn node_ids(&mut self) -> Result<Vec<NodeId>, DecodeError> {

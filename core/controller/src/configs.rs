@@ -19,7 +19,11 @@ pub(crate) fn alter_configs(context: &Context<'_>, request: &AlterConfigs) -> Ou
     let mut records = Vec::new();
     let mut results = Vec::with_capacity(request.resources.len());
     let mut seen = BTreeSet::new();
-    for changes in request.resources.iter().filter(|changes| seen.insert(&changes.resource)) {
+    for changes in request
+        .resources
+        .iter()
+        .filter(|changes| seen.insert(&changes.resource))
+    {
         let altered = if duplicates.contains(&changes.resource) {
             let message = "the resource is named more than once";
             Err(RequestError::new(ErrorCode::InvalidRequest, message))
@@ -29,8 +33,15 @@ pub(crate) fn alter_configs(context: &Context<'_>, request: &AlterConfigs) -> Ou
         let result = altered.map(|altered| records.extend(altered));
         results.push((changes.resource.clone(), result));
     }
-    let records = if request.validate_only { Vec::new() } else { records };
-    Outcome { records, reply: ControllerReply::AlterConfigs(results) }
+    let records = if request.validate_only {
+        Vec::new()
+    } else {
+        records
+    };
+    Outcome {
+        records,
+        reply: ControllerReply::AlterConfigs(results),
+    }
 }
 
 fn alter(
@@ -43,7 +54,11 @@ fn alter(
         let message = format!("{key} is changed more than once");
         return Err(RequestError::new(ErrorCode::InvalidRequest, message));
     }
-    let mut altered = if incremental { current.clone() } else { ConfigMap::new() };
+    let mut altered = if incremental {
+        current.clone()
+    } else {
+        ConfigMap::new()
+    };
     for change in &request.changes {
         apply(context, scope_of(target), change, current, &mut altered)?;
     }
@@ -89,7 +104,11 @@ fn apply(
     };
     let list = || {
         let current = current.get(key).cloned();
-        elements(&current.or_else(|| context.validator.default_value(scope, key)).unwrap_or_default())
+        elements(
+            &current
+                .or_else(|| context.validator.default_value(scope, key))
+                .unwrap_or_default(),
+        )
     };
     let value = match change.op {
         ConfigOp::Delete => {
@@ -114,7 +133,11 @@ fn apply(
 }
 
 fn elements(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    list.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn append(mut list: Vec<String>, added: Vec<String>) -> String {
@@ -137,7 +160,10 @@ fn difference(
     current: &ConfigMap,
     altered: &ConfigMap,
 ) -> Vec<MetadataRecord> {
-    let removed = current.keys().filter(|key| !altered.contains_key(*key)).map(|key| (key, None));
+    let removed = current
+        .keys()
+        .filter(|key| !altered.contains_key(*key))
+        .map(|key| (key, None));
     let set = altered
         .iter()
         .filter(|(key, value)| current.get(*key) != Some(*value))
@@ -145,7 +171,11 @@ fn difference(
     removed
         .chain(set)
         .map(|(key, value)| {
-            MetadataRecord::ConfigSet(ConfigSet { target, key: key.clone(), value })
+            MetadataRecord::ConfigSet(ConfigSet {
+                target,
+                key: key.clone(),
+                value,
+            })
         })
         .collect()
 }

@@ -7,7 +7,8 @@ use std::fmt;
 use bytes::Bytes;
 use chronik_model::NodeId;
 
-/// A replicated log as a state machine. After any call, take [`Consensus::ready`] until it is empty.
+/// A replicated log as a state machine. After any call, take [`Consensus::ready`] until it is
+/// empty.
 pub trait Consensus: fmt::Debug + Send {
     /// Appends an entry, when this node leads.
     ///
@@ -111,9 +112,10 @@ pub struct Ready {
     /// Grows; what [`Consensus::persisted`] is told once the three following fields are durable.
     /// `None`: there is nothing to write.
     pub sequence: Option<u64>,
-    /// To write.
+    /// To write, together with the entries: its commit index may cover them.
     pub hard_state: Option<HardState>,
-    /// To write, and to apply in place of all that was applied before; the log begins anew after it.
+    /// To write, and to apply in place of all that was applied before; the log begins anew after
+    /// it.
     pub snapshot: Option<ConsensusSnapshot>,
     /// To append. When the first index exists already, the log is truncated before it first.
     pub entries: Vec<Entry>,

@@ -11,152 +11,16 @@ use chronik_model::rng::Rng;
 use chronik_model::{NodeId, Now, Offset};
 
 use crate::codec::DecodeError;
-use crate::consensus::{
-    Consensus, ConsensusSnapshot, Entry, HardState, PeerMessage, Recovered, RecoveryError,
-};
+use crate::consensus::{Consensus, ConsensusSnapshot, Entry, Recovered};
+use crate::controller_io::{ControllerConfig, ControllerInput, ControllerOutput, OpenError};
 use crate::delta::MetadataDelta;
 use crate::image::MetadataImage;
 use crate::raft_consensus::RaftConsensus;
 use crate::record::{MetadataRecord, decode_batch, encode_batch};
 use crate::replay::ReplayError;
 use crate::request::{ConfigValidator, ControllerReply, ControllerRequest, ControllerSettings};
-use crate::snapshot::{SnapshotError, decode_with_delta, encode_snapshot};
+use crate::snapshot::{decode_with_delta, encode_snapshot};
 use crate::{brokers, configs, producer_ids, topics, topics_create};
-
-/// Who this controller is and how it decides.
-#[derive(Debug)]
-pub struct ControllerConfig {
-    /// This node.
-    pub node_id: NodeId,
-    /// All voters, this node among them.
-    pub voters: Vec<NodeId>,
-    /// The id that the cluster gets when its log is empty.
-    pub cluster_id: String,
-    /// Decides placement, topic ids and election timeouts.
-    pub seed: u64,
-    /// Defaults of the cluster.
-    pub settings: ControllerSettings,
-    /// Knows the config keys.
-    pub validator: Box<dyn ConfigValidator>,
-    /// When to write snapshots.
-    pub snapshots: SnapshotPolicy,
-}
-
-/// When a snapshot replaces the entries before it: whichever comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SnapshotPolicy {
-    /// Entries applied since the last one.
-    pub entries: u64,
-    /// Bytes of entries applied since the last one.
-    pub bytes: u64,
-}
-
-impl Default for SnapshotPolicy {
-    fn default() -> Self {
-        Self { entries: 10_000, bytes: 8 << 20 }
-    }
-}
-
-/// What the node tells the controller.
-#[derive(Debug)]
-pub enum ControllerInput {
-    /// A request; exactly one [`ControllerOutput::Reply`] with this ticket follows.
-    Request {
-        /// Chosen by the node.
-        ticket: u64,
-        /// The request.
-        request: ControllerRequest,
-    },
-    /// Every [`ControllerOutput::Persist`] up to this sequence is durable.
-    Persisted {
-        /// The sequence.
-        sequence: u64,
-    },
-    /// The [`ControllerOutput::Snapshot`] at this index is durable.
-    SnapshotPersisted {
-        /// The index.
-        index: u64,
-    },
-    /// A voter's message.
-    Peer(PeerMessage),
-    /// Time passes, at a constant rate. Only while [`Controller::needs_ticks`].
-    Tick,
-}
-
-/// What the controller wants done, in this order.
-#[derive(Debug)]
-pub enum ControllerOutput {
-    /// To write durably, then [`ControllerInput::Persisted`].
-    Persist {
-        /// Grows with each.
-        sequence: u64,
-        /// When it changed.
-        hard_state: Option<HardState>,
-        /// The log begins anew after this snapshot of a peer.
-        reset: Option<ConsensusSnapshot>,
-        /// To append; what is at or after the first index is truncated before. The offset in the
-        /// metadata log is the entry's index.
-        entries: Vec<Entry>,
-    },
-    /// Committed metadata, to act on.
-    Publish {
-        /// All of it.
-        image: Arc<MetadataImage>,
-        /// What changed since the image published before; since nothing, in the first.
-        delta: Arc<MetadataDelta>,
-    },
-    /// The answer to a request.
-    Reply {
-        /// The request.
-        ticket: u64,
-        /// The answer.
-        reply: ControllerReply,
-        /// The answer holds in images of at least this offset.
-        offset: Offset,
-    },
-    /// To write durably beside the log, then [`ControllerInput::SnapshotPersisted`].
-    Snapshot(ConsensusSnapshot),
-    /// The entries before this index are no longer needed.
-    TruncateBefore {
-        /// The first index that is.
-        index: u64,
-    },
-    /// To send to a voter.
-    Send(PeerMessage),
-    /// The metadata log contradicts itself. This controller does nothing more; the process should
-    /// stop rather than act on metadata that may be wrong.
-    Halt {
-        /// For the operator.
-        reason: String,
-    },
-}
-
-/// Why a controller can not start from what is on disk.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// The log or its hard state.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// The snapshot.
-    #[error("metadata snapshot: {0}")]
-    Snapshot(#[from] SnapshotError),
-    /// The snapshot says another position than what holds it.
-    #[error("the metadata snapshot of index {found} is stored as {expected}")]
-    SnapshotIndex {
-        /// Where it is stored.
-        expected: u64,
-        /// What it says.
-        found: i64,
-    },
-    /// An entry of the log.
-    #[error("entry {index} of the metadata log: {error}")]
-    Entry {
-        /// The entry.
-        index: u64,
-        /// What is wrong with it.
-        error: DecodeError,
-    },
-}
 
 /// The cluster's metadata and the right to change it, while this node leads.
 #[derive(Debug)]
@@ -219,7 +83,10 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(crate) const fn unchanged(reply: ControllerReply) -> Self {
-        Self { records: Vec::new(), reply }
+        Self {
+            records: Vec::new(),
+            reply,
+        }
     }
 }
 
@@ -240,11 +107,12 @@ impl Controller {
             Some(snapshot) => load(snapshot, &mut delta)?,
         };
         for entry in &recovered.entries {
-            decode_batch(&entry.data)
-                .map_err(|error| OpenError::Entry { index: entry.index, error })?;
+            decode_batch(&entry.data).map_err(|error| OpenError::Entry {
+                index: entry.index,
+                error,
+            })?;
         }
-        let consensus =
-            RaftConsensus::new(config.node_id, &config.voters, recovered, config.seed)?;
+        let consensus = RaftConsensus::new(config.node_id, &config.voters, recovered, config.seed)?;
         let mut controller = Self {
             config,
             consensus: Box::new(consensus),
@@ -298,7 +166,12 @@ impl Controller {
         self.active.is_some()
     }
 
-    fn request(&mut self, ticket: u64, request: ControllerRequest, out: &mut Vec<ControllerOutput>) {
+    fn request(
+        &mut self,
+        ticket: u64,
+        request: ControllerRequest,
+        out: &mut Vec<ControllerOutput>,
+    ) {
         if self.active.is_some() {
             self.decide(ticket, &request, out);
         } else if self.consensus.leading_term().is_none() {
@@ -307,7 +180,11 @@ impl Controller {
             self.early.push_back((ticket, request));
         } else {
             let offset = self.image.offset();
-            out.push(ControllerOutput::Reply { ticket, reply: ControllerReply::Overloaded, offset });
+            out.push(ControllerOutput::Reply {
+                ticket,
+                reply: ControllerReply::Overloaded,
+                offset,
+            });
         }
     }
 
@@ -325,7 +202,11 @@ impl Controller {
         let applied = self.image.offset();
         if active.waiting.len() >= MAX_WAITING {
             let reply = ControllerReply::Overloaded;
-            return out.push(ControllerOutput::Reply { ticket, reply, offset: applied });
+            return out.push(ControllerOutput::Reply {
+                ticket,
+                reply,
+                offset: applied,
+            });
         }
         let context = Context {
             image: &active.pending,
@@ -343,15 +224,25 @@ impl Controller {
         };
         let offset = active.pending.offset();
         if offset <= applied {
-            out.push(ControllerOutput::Reply { ticket, reply, offset: applied });
+            out.push(ControllerOutput::Reply {
+                ticket,
+                reply,
+                offset: applied,
+            });
         } else {
-            active.waiting.push_back(Waiting { offset, ticket, reply });
+            active.waiting.push_back(Waiting {
+                offset,
+                ticket,
+                reply,
+            });
         }
     }
 
     /// Appends one entry and makes its effects visible to later requests.
     fn propose(&mut self, records: &[MetadataRecord], out: &mut Vec<ControllerOutput>) {
-        let Some(active) = &mut self.active else { return };
+        let Some(active) = &mut self.active else {
+            return;
+        };
         let expected = self.consensus.last_index() + 1;
         let Ok(proposal) = self.consensus.propose(encode_batch(records)) else {
             return self.resign(out);
@@ -362,8 +253,12 @@ impl Controller {
             "a leader appends in its own term at the end of its log"
         );
         let offset = offset_of(proposal.index);
-        let replayed =
-            active.pending.replay_entry(offset, proposal.term, records, &mut MetadataDelta::default());
+        let replayed = active.pending.replay_entry(
+            offset,
+            proposal.term,
+            records,
+            &mut MetadataDelta::default(),
+        );
         if let Err(error) = replayed {
             self.halt(proposal.index, &error.to_string(), out);
         }
@@ -414,16 +309,30 @@ impl Controller {
 
     fn publish(&mut self, out: &mut Vec<ControllerOutput>) {
         let delta = Arc::new(std::mem::take(&mut self.delta));
-        out.push(ControllerOutput::Publish { image: Arc::clone(&self.image), delta });
+        out.push(ControllerOutput::Publish {
+            image: Arc::clone(&self.image),
+            delta,
+        });
     }
 
     fn release_replies(&mut self, out: &mut Vec<ControllerOutput>) {
-        let Some(active) = &mut self.active else { return };
+        let Some(active) = &mut self.active else {
+            return;
+        };
         let applied = self.image.offset();
-        while let Some(Waiting { offset, ticket, reply }) =
-            active.waiting.pop_front_if(|waiting| waiting.offset <= applied)
+        while let Some(Waiting {
+            offset,
+            ticket,
+            reply,
+        }) = active
+            .waiting
+            .pop_front_if(|waiting| waiting.offset <= applied)
         {
-            out.push(ControllerOutput::Reply { ticket, reply, offset });
+            out.push(ControllerOutput::Reply {
+                ticket,
+                reply,
+                offset,
+            });
         }
         if active.pending.offset() <= applied {
             // Nothing is in flight: share the structure of the committed image again.
@@ -437,7 +346,10 @@ impl Controller {
             Err(error) => self.halt(snapshot.index, &error.to_string(), out),
             Ok(image) => {
                 self.image = Arc::new(image);
-                self.delta = MetadataDelta { reset: true, ..MetadataDelta::default() };
+                self.delta = MetadataDelta {
+                    reset: true,
+                    ..MetadataDelta::default()
+                };
                 self.snapshots = SnapshotProgress::default();
                 self.publish(out);
             }
@@ -460,7 +372,7 @@ impl Controller {
         match leading {
             Some(term) if self.active.is_none() && self.image.term() == term => {
                 self.activate(term, out);
-                true
+                self.active.is_some()
             }
             Some(_) | None => false,
         }
@@ -484,16 +396,25 @@ impl Controller {
     }
 
     fn resign(&mut self, out: &mut Vec<ControllerOutput>) {
-        let Some(active) = self.active.take() else { return };
+        let Some(active) = self.active.take() else {
+            return;
+        };
         for waiting in active.waiting {
             self.reply_not_controller(waiting.ticket, out);
         }
     }
 
     fn reply_not_controller(&self, ticket: u64, out: &mut Vec<ControllerOutput>) {
-        let leader = self.consensus.leader().filter(|leader| *leader != self.config.node_id);
+        let leader = self
+            .consensus
+            .leader()
+            .filter(|leader| *leader != self.config.node_id);
         let reply = ControllerReply::NotController { leader };
-        out.push(ControllerOutput::Reply { ticket, reply, offset: self.image.offset() });
+        out.push(ControllerOutput::Reply {
+            ticket,
+            reply,
+            offset: self.image.offset(),
+        });
     }
 
     fn snapshot_if_due(&mut self, out: &mut Vec<ControllerOutput>) {
@@ -507,15 +428,24 @@ impl Controller {
             term: self.image.term(),
             bytes: encode_snapshot(&self.image),
         };
-        self.snapshots = SnapshotProgress { writing: Some(snapshot.clone()), entries: 0, bytes: 0 };
+        self.snapshots = SnapshotProgress {
+            writing: Some(snapshot.clone()),
+            entries: 0,
+            bytes: 0,
+        };
         out.push(ControllerOutput::Snapshot(snapshot));
     }
 
     fn snapshot_persisted(&mut self, index: u64, out: &mut Vec<ControllerOutput>) {
-        let written = self.snapshots.writing.take_if(|snapshot| snapshot.index == index);
+        let written = self
+            .snapshots
+            .writing
+            .take_if(|snapshot| snapshot.index == index);
         if let Some(snapshot) = written {
             self.consensus.compact(snapshot);
-            out.push(ControllerOutput::TruncateBefore { index: index.saturating_add(1) });
+            out.push(ControllerOutput::TruncateBefore {
+                index: index.saturating_add(1),
+            });
         }
     }
 
@@ -556,7 +486,10 @@ fn load(
     let image = decode_with_delta(&snapshot.bytes, delta)?;
     if image.offset() != offset_of(snapshot.index) || image.term() != snapshot.term {
         let found = image.offset().0;
-        return Err(OpenError::SnapshotIndex { expected: snapshot.index, found });
+        return Err(OpenError::SnapshotIndex {
+            expected: snapshot.index,
+            found,
+        });
     }
     Ok(image)
 }

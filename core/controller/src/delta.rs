@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chronik_model::{NodeId, TopicId, TopicPartition};
+use chronik_model::{NodeId, PartitionIndex, TopicId, TopicPartition};
 
 use crate::image::TopicImage;
 
@@ -44,8 +44,14 @@ impl MetadataDelta {
 
     pub(crate) fn topic_deleted(&mut self, topic: Arc<TopicImage>) {
         let topic_id = topic.id;
-        self.partitions_created.retain(|partition| partition.topic_id != topic_id);
-        self.partitions_changed.retain(|partition| partition.topic_id != topic_id);
+        for (partition, _) in (0..).map(PartitionIndex).zip(&topic.partitions) {
+            let partition = TopicPartition {
+                topic_id,
+                partition,
+            };
+            self.partitions_created.remove(&partition);
+            self.partitions_changed.remove(&partition);
+        }
         self.topic_configs_changed.remove(&topic_id);
         if !self.topics_created.remove(&topic_id) {
             self.topics_deleted.insert(topic_id, topic);

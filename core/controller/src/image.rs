@@ -147,7 +147,9 @@ impl MetadataImage {
 
     /// All topics, by name.
     pub fn topics(&self) -> impl Iterator<Item = &Arc<TopicImage>> {
-        self.topic_ids.values().filter_map(|topic_id| self.topics.get(topic_id))
+        self.topic_ids
+            .values()
+            .filter_map(|topic_id| self.topics.get(topic_id))
     }
 
     /// Number of topics.
@@ -159,7 +161,8 @@ impl MetadataImage {
     /// One partition by identity.
     #[must_use]
     pub fn partition(&self, partition: TopicPartition) -> Option<&PartitionImage> {
-        self.topic(partition.topic_id)?.partition(partition.partition)
+        self.topic(partition.topic_id)?
+            .partition(partition.partition)
     }
 
     /// Dynamic overrides of one broker, or with `None` those of all brokers.

@@ -12,6 +12,7 @@ mod codec;
 mod configs;
 mod consensus;
 mod controller;
+mod controller_io;
 mod delta;
 mod image;
 mod placement;
@@ -33,11 +34,14 @@ pub use consensus::{
     Consensus, ConsensusSnapshot, Entry, HardState, NotLeader, PeerMessage, Proposal, Ready,
     Recovered, RecoveryError,
 };
-pub use controller::{
-    Controller, ControllerConfig, ControllerInput, ControllerOutput, OpenError, SnapshotPolicy,
+pub use controller::Controller;
+pub use controller_io::{
+    ControllerConfig, ControllerInput, ControllerOutput, OpenError, SnapshotPolicy,
 };
 pub use delta::MetadataDelta;
-pub use image::{BrokerImage, ConfigMap, MetadataImage, PartitionEpoch, PartitionImage, TopicImage};
+pub use image::{
+    BrokerImage, ConfigMap, MetadataImage, PartitionEpoch, PartitionImage, TopicImage,
+};
 pub use raft_consensus::RaftConsensus;
 pub use record::{
     BrokerRegistered, ConfigSet, ConfigTarget, Endpoint, IncarnationId, MetadataRecord,
@@ -47,8 +51,8 @@ pub use replay::ReplayError;
 pub use request::{
     AllocateProducerIds, AlterConfigs, ConfigChange, ConfigOp, ConfigResource, ConfigScope,
     ConfigValidator, ControllerReply, ControllerRequest, ControllerSettings, CreatePartitions,
-    CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, NewPartitions, NewTopic, ProducerIdBlock,
-    RegisterBroker, RequestError, ResourceChanges, TopicRef,
+    CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, NewPartitions, NewTopic,
+    ProducerIdBlock, RegisterBroker, RequestError, ResourceChanges, TopicRef,
 };
 pub use snapshot::{SnapshotError, decode_snapshot, encode_snapshot};
 pub use topics_create::{MAX_PARTITIONS_PER_REQUEST, MAX_PARTITIONS_PER_TOPIC};

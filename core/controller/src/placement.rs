@@ -11,7 +11,7 @@ use crate::request::RequestError;
 
 /// Chooses replicas for `partitions` new partitions. Leaders go round robin over the brokers from
 /// a random start; followers follow at a distance that grows with each round, so that the load of
-/// a failed leader spreads.
+/// a failed leader spreads. Racks are not considered.
 pub(crate) fn place(
     image: &MetadataImage,
     rng: &mut Rng,
@@ -25,28 +25,34 @@ pub(crate) fn place(
             "replication factor {replication_factor} is larger than the number of live brokers: {}",
             brokers.len()
         );
-        return Err(RequestError::new(ErrorCode::InvalidReplicationFactor, message));
+        return Err(RequestError::new(
+            ErrorCode::InvalidReplicationFactor,
+            message,
+        ));
     }
     let count = usize::try_from(partitions).unwrap_or(0);
     let random = |rng: &mut Rng| {
         usize::try_from(rng.below(u64::try_from(brokers.len()).unwrap_or(1))).unwrap_or(0)
     };
     let (start, shift) = (random(rng), random(rng));
-    Ok((0..count).map(|partition| round_robin(&brokers, replicas, start + partition, shift)).collect())
+    Ok((0..count)
+        .map(|partition| {
+            let distance = shift + partition / brokers.len().max(1);
+            round_robin(&brokers, replicas, start + partition, distance)
+        })
+        .collect())
 }
 
-/// The replicas of the `turn`th partition.
+/// Replicas led by the broker of this turn, followed by those that come `shift` brokers later.
 fn round_robin(brokers: &[NodeId], replicas: usize, turn: usize, shift: usize) -> Vec<NodeId> {
     let count = brokers.len().max(1);
     let followers = count.saturating_sub(1).max(1);
-    let shift = shift + turn / count;
-    let leader = turn % count;
     let distance = |replica: usize| match replica {
         0 => 0,
         follower => 1 + (shift + follower - 1) % followers,
     };
     (0..replicas)
-        .filter_map(|replica| brokers.get((leader + distance(replica)) % count).copied())
+        .filter_map(|replica| brokers.get((turn + distance(replica)) % count).copied())
         .collect()
 }
 
@@ -59,7 +65,10 @@ pub(crate) fn check_assignment(
 ) -> Result<(), RequestError> {
     let invalid = |what: String| {
         let message = format!("partition {}: {what}", partition.0);
-        Err(RequestError::new(ErrorCode::InvalidReplicaAssignment, message))
+        Err(RequestError::new(
+            ErrorCode::InvalidReplicaAssignment,
+            message,
+        ))
     };
     if replicas.is_empty() {
         return invalid("the list of replicas is empty".into());
@@ -85,15 +94,18 @@ pub(crate) fn partition_records(
     first: i32,
     assignments: Vec<Vec<NodeId>>,
 ) -> impl Iterator<Item = MetadataRecord> {
-    (first..).map(PartitionIndex).zip(assignments).map(move |(partition, replicas)| {
-        MetadataRecord::PartitionCreated(PartitionRecord {
-            topic_id,
-            partition,
-            isr: replicas.clone(),
-            leader: replicas.first().copied(),
-            replicas,
-            leader_epoch: LeaderEpoch(0),
-            partition_epoch: PartitionEpoch(0),
+    (first..)
+        .map(PartitionIndex)
+        .zip(assignments)
+        .map(move |(partition, replicas)| {
+            MetadataRecord::PartitionCreated(PartitionRecord {
+                topic_id,
+                partition,
+                isr: replicas.clone(),
+                leader: replicas.first().copied(),
+                replicas,
+                leader_epoch: LeaderEpoch(0),
+                partition_epoch: PartitionEpoch(0),
+            })
         })
-    })
 }

@@ -22,6 +22,9 @@ pub struct RaftConsensus {
     rng: Rng,
     /// The term for which a timeout was drawn.
     timed_term: u64,
+    /// The hard state, while what is on disk or on its way there is older. A commit index alone is
+    /// not worth a write, and goes along with the next.
+    unwritten: Option<HardState>,
     /// The last sequence handed out for writing.
     written: u64,
     /// The last sequence reported durable.
@@ -45,13 +48,20 @@ impl RaftConsensus {
             id: raft_id(node_id)?,
             election_tick: ELECTION_TICKS,
             heartbeat_tick: HEARTBEAT_TICKS,
-            applied: recovered.snapshot.as_ref().map_or(0, |snapshot| snapshot.index),
+            applied: recovered
+                .snapshot
+                .as_ref()
+                .map_or(0, |snapshot| snapshot.index),
             max_size_per_msg: MAX_APPEND_BYTES,
             check_quorum: true,
             pre_vote: true,
             ..raft::Config::default()
         };
-        let voters = voters.iter().copied().map(raft_id).collect::<Result<Vec<_>, _>>()?;
+        let voters = voters
+            .iter()
+            .copied()
+            .map(raft_id)
+            .collect::<Result<Vec<_>, _>>()?;
         let alone = voters == [config.id];
         let storage = recover(voters, recovered)?;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
@@ -60,6 +70,7 @@ impl RaftConsensus {
             node,
             rng: Rng::new(seed),
             timed_term: u64::MAX,
+            unwritten: None,
             written: 0,
             durable: 0,
             held: VecDeque::new(),
@@ -77,13 +88,12 @@ impl RaftConsensus {
     /// Takes one ready of the library into `out`.
     fn take(&mut self, out: &mut Ready) {
         let mut taken = self.node.ready();
+        self.unwritten = taken.hs().map(hard_state).or(self.unwritten);
         // Messages of a ready without anything to write wait for what was written before it.
         if taken.must_sync() {
             self.written = taken.number();
             out.sequence = Some(self.written);
-            if let Some(state) = taken.hs() {
-                out.hard_state = Some(hard_state(state));
-            }
+            out.hard_state = self.unwritten.take();
         }
         if !taken.snapshot().is_empty() {
             let snapshot = ConsensusSnapshot {
@@ -95,7 +105,8 @@ impl RaftConsensus {
             out.snapshot = Some(snapshot);
         }
         self.node.mut_store().append(taken.entries());
-        out.entries.extend(taken.take_entries().into_iter().map(entry));
+        out.entries
+            .extend(taken.take_entries().into_iter().map(entry));
         out.messages.extend(outgoing(taken.take_messages()));
         let promises: Vec<_> = outgoing(taken.take_persisted_messages()).collect();
         if self.written <= self.durable {
@@ -113,18 +124,30 @@ impl RaftConsensus {
     }
 
     fn release_held(&mut self, out: &mut Ready) {
-        while self.held.front().is_some_and(|(sequence, _)| *sequence <= self.durable) {
-            out.messages.extend(self.held.pop_front().into_iter().flat_map(|(_, held)| held));
+        while self
+            .held
+            .front()
+            .is_some_and(|(sequence, _)| *sequence <= self.durable)
+        {
+            out.messages
+                .extend(self.held.pop_front().into_iter().flat_map(|(_, held)| held));
         }
     }
 }
 
 impl Consensus for RaftConsensus {
     fn propose(&mut self, data: Bytes) -> Result<Proposal, NotLeader> {
-        let not_leader = NotLeader { leader: self.leader() };
+        let not_leader = NotLeader {
+            leader: self.leader(),
+        };
         let term = self.leading_term().ok_or(not_leader)?;
-        self.node.propose(Vec::new(), data.into()).or(Err(not_leader))?;
-        Ok(Proposal { index: self.last_index(), term })
+        self.node
+            .propose(Vec::new(), data.into())
+            .or(Err(not_leader))?;
+        Ok(Proposal {
+            index: self.last_index(),
+            term,
+        })
     }
 
     fn step(&mut self, message: PeerMessage) {
@@ -135,7 +158,9 @@ impl Consensus for RaftConsensus {
     fn tick(&mut self) {
         if self.timed_term != self.node.raft.term {
             self.timed_term = self.node.raft.term;
-            let extra = self.rng.below(u64::try_from(ELECTION_TICKS).unwrap_or(u64::MAX));
+            let extra = self
+                .rng
+                .below(u64::try_from(ELECTION_TICKS).unwrap_or(u64::MAX));
             let timeout = ELECTION_TICKS + usize::try_from(extra).unwrap_or(0);
             self.node.raft.set_randomized_election_timeout(timeout);
         }
@@ -149,13 +174,17 @@ impl Consensus for RaftConsensus {
     fn ready(&mut self) -> Ready {
         let mut out = Ready::default();
         self.release_held(&mut out);
-        if self.node.has_ready() {
+        while out.is_empty() && self.node.has_ready() {
             self.take(&mut out);
         }
         out
     }
 
     fn persisted(&mut self, sequence: u64) {
+        assert!(
+            sequence <= self.written,
+            "{sequence} is reported durable but was never written"
+        );
         self.durable = self.durable.max(sequence);
         self.node.on_persist_ready(sequence);
     }
@@ -198,12 +227,22 @@ fn recover(voters: Vec<u64>, recovered: Recovered) -> Result<RaftStorage, Recove
     let stored = recovered.hard_state.unwrap_or_default();
     let mut last = (snapshot.index, snapshot.term);
     let mut entries = VecDeque::new();
-    for entry in recovered.entries.into_iter().filter(|entry| entry.index > snapshot.index) {
+    for entry in recovered
+        .entries
+        .into_iter()
+        .filter(|entry| entry.index > snapshot.index)
+    {
         if entry.index != last.0 + 1 {
-            return Err(RecoveryError::Gap { expected: last.0 + 1, found: entry.index });
+            return Err(RecoveryError::Gap {
+                expected: last.0 + 1,
+                found: entry.index,
+            });
         }
         if entry.term < last.1 || entry.term > stored.term {
-            return Err(RecoveryError::Term { index: entry.index, term: entry.term });
+            return Err(RecoveryError::Term {
+                index: entry.index,
+                term: entry.term,
+            });
         }
         last = (entry.index, entry.term);
         entries.push_back(eraftpb::Entry {
@@ -214,10 +253,16 @@ fn recover(voters: Vec<u64>, recovered: Recovered) -> Result<RaftStorage, Recove
         });
     }
     if stored.commit > last.0 {
-        return Err(RecoveryError::CommittedLost { last: last.0, commit: stored.commit });
+        return Err(RecoveryError::CommittedLost {
+            last: last.0,
+            commit: stored.commit,
+        });
     }
     if last.1 > stored.term {
-        return Err(RecoveryError::Term { index: last.0, term: last.1 });
+        return Err(RecoveryError::Term {
+            index: last.0,
+            term: last.1,
+        });
     }
     let hard_state = eraftpb::HardState {
         term: stored.term,
@@ -226,15 +271,28 @@ fn recover(voters: Vec<u64>, recovered: Recovered) -> Result<RaftStorage, Recove
         commit: stored.commit.max(snapshot.index),
         ..eraftpb::HardState::default()
     };
-    Ok(RaftStorage { hard_state, voters, snapshot, entries })
+    Ok(RaftStorage {
+        hard_state,
+        voters,
+        snapshot,
+        entries,
+    })
 }
 
 fn hard_state(state: &eraftpb::HardState) -> HardState {
-    HardState { term: state.term, vote: node_id(state.vote), commit: state.commit }
+    HardState {
+        term: state.term,
+        vote: node_id(state.vote),
+        commit: state.commit,
+    }
 }
 
 fn entry(entry: eraftpb::Entry) -> Entry {
-    Entry { term: entry.term, index: entry.index, data: entry.data }
+    Entry {
+        term: entry.term,
+        index: entry.index,
+        data: entry.data,
+    }
 }
 
 fn outgoing(messages: Vec<eraftpb::Message>) -> impl Iterator<Item = PeerMessage> {

@@ -21,7 +21,9 @@ pub(crate) struct RaftStorage {
 
 impl RaftStorage {
     pub(crate) fn last(&self) -> u64 {
-        self.entries.back().map_or(self.snapshot.index, |entry| entry.index)
+        self.entries
+            .back()
+            .map_or(self.snapshot.index, |entry| entry.index)
     }
 
     /// Appends, after removing what the new entries replace.
@@ -58,7 +60,10 @@ impl RaftStorage {
     }
 
     fn conf_state(&self) -> eraftpb::ConfState {
-        eraftpb::ConfState { voters: self.voters.clone(), ..eraftpb::ConfState::default() }
+        eraftpb::ConfState {
+            voters: self.voters.clone(),
+            ..eraftpb::ConfState::default()
+        }
     }
 }
 
@@ -102,7 +107,10 @@ impl raft::Storage for RaftStorage {
         if index < self.snapshot.index {
             return Err(StorageError::Compacted.into());
         }
-        let entry = self.entries.get(self.position(index)).ok_or(StorageError::Unavailable)?;
+        let entry = self
+            .entries
+            .get(self.position(index))
+            .ok_or(StorageError::Unavailable)?;
         Ok(entry.term)
     }
 
@@ -118,7 +126,10 @@ impl raft::Storage for RaftStorage {
         if self.snapshot.index < request_index || self.snapshot.index == 0 {
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());
         }
-        let mut snapshot = eraftpb::Snapshot { data: self.snapshot.bytes.clone(), ..Default::default() };
+        let mut snapshot = eraftpb::Snapshot {
+            data: self.snapshot.bytes.clone(),
+            ..Default::default()
+        };
         let metadata = snapshot.mut_metadata();
         metadata.index = self.snapshot.index;
         metadata.term = self.snapshot.term;
@@ -129,5 +140,9 @@ impl raft::Storage for RaftStorage {
 
 /// Before the first entry.
 pub(crate) const fn empty_snapshot() -> ConsensusSnapshot {
-    ConsensusSnapshot { index: 0, term: 0, bytes: Bytes::new() }
+    ConsensusSnapshot {
+        index: 0,
+        term: 0,
+        bytes: Bytes::new(),
+    }
 }

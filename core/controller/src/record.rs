@@ -187,7 +187,8 @@ fn encode_body(record: &MetadataRecord, out: &mut Writer) {
             out.raw(&topic_id.0);
             out.string(name.as_str());
         }
-        MetadataRecord::PartitionCreated(partition) | MetadataRecord::PartitionChanged(partition) => {
+        MetadataRecord::PartitionCreated(partition)
+        | MetadataRecord::PartitionChanged(partition) => {
             encode_partition(partition, out);
         }
         MetadataRecord::TopicDeleted { topic_id } => out.raw(&topic_id.0),
@@ -196,7 +197,10 @@ fn encode_body(record: &MetadataRecord, out: &mut Writer) {
             out.string(&config.key);
             out.optional_string(config.value.as_deref());
         }
-        MetadataRecord::ProducerIdsReserved { node_id, next_producer_id } => {
+        MetadataRecord::ProducerIdsReserved {
+            node_id,
+            next_producer_id,
+        } => {
             out.i32(node_id.0);
             out.i64(next_producer_id.0);
         }
@@ -247,7 +251,11 @@ fn decode_record(reader: &mut Reader<'_>) -> Result<Option<MetadataRecord>, Deco
     let mut body = Reader::new(reader.framed()?);
     if !(CLUSTER_CREATED..=PARTITION_CHANGED).contains(&kind) {
         let skip = kind & IGNORABLE != 0;
-        return if skip { Ok(None) } else { Err(DecodeError::UnknownKind(kind)) };
+        return if skip {
+            Ok(None)
+        } else {
+            Err(DecodeError::UnknownKind(kind))
+        };
     }
     if version != VERSION {
         return Err(DecodeError::UnknownVersion { kind, version });
@@ -259,14 +267,18 @@ fn decode_record(reader: &mut Reader<'_>) -> Result<Option<MetadataRecord>, Deco
 
 fn decode_body(kind: u8, body: &mut Reader<'_>) -> Result<MetadataRecord, DecodeError> {
     Ok(match kind {
-        CLUSTER_CREATED => MetadataRecord::ClusterCreated { cluster_id: body.string()?.into() },
+        CLUSTER_CREATED => MetadataRecord::ClusterCreated {
+            cluster_id: body.string()?.into(),
+        },
         BROKER_REGISTERED => MetadataRecord::BrokerRegistered(decode_broker(body)?),
         TOPIC_CREATED => MetadataRecord::TopicCreated {
             topic_id: body.topic_id()?,
             name: TopicName::new(body.string()?).or(Err(DecodeError::Invalid("topic name")))?,
         },
         PARTITION_CREATED => MetadataRecord::PartitionCreated(decode_partition(body)?),
-        TOPIC_DELETED => MetadataRecord::TopicDeleted { topic_id: body.topic_id()? },
+        TOPIC_DELETED => MetadataRecord::TopicDeleted {
+            topic_id: body.topic_id()?,
+        },
         CONFIG_SET => MetadataRecord::ConfigSet(ConfigSet {
             target: decode_target(body)?,
             key: body.string()?.into(),
@@ -284,11 +296,21 @@ fn decode_body(kind: u8, body: &mut Reader<'_>) -> Result<MetadataRecord, Decode
 fn decode_broker(body: &mut Reader<'_>) -> Result<BrokerRegistered, DecodeError> {
     let node_id = NodeId(body.i32()?);
     let incarnation = IncarnationId(body.bytes16()?);
-    let broker_epoch = Some(body.i64()?).filter(|epoch| *epoch != NO_EPOCH).map(BrokerEpoch);
+    let broker_epoch = Some(body.i64()?)
+        .filter(|epoch| *epoch != NO_EPOCH)
+        .map(BrokerEpoch);
     let rack = body.optional_string("rack")?.map(Into::into);
     let count = body.count(ENDPOINT_MIN_BYTES)?;
-    let endpoints = (0..count).map(|_| decode_endpoint(body)).collect::<Result<_, _>>()?;
-    Ok(BrokerRegistered { node_id, incarnation, endpoints, rack, broker_epoch })
+    let endpoints = (0..count)
+        .map(|_| decode_endpoint(body))
+        .collect::<Result<_, _>>()?;
+    Ok(BrokerRegistered {
+        node_id,
+        incarnation,
+        endpoints,
+        rack,
+        broker_epoch,
+    })
 }
 
 fn decode_endpoint(body: &mut Reader<'_>) -> Result<Endpoint, DecodeError> {
@@ -303,7 +325,9 @@ fn decode_partition(body: &mut Reader<'_>) -> Result<PartitionRecord, DecodeErro
     Ok(PartitionRecord {
         topic_id: body.topic_id()?,
         partition: PartitionIndex(body.i32()?),
-        leader: Some(body.i32()?).filter(|leader| *leader != NO_NODE).map(NodeId),
+        leader: Some(body.i32()?)
+            .filter(|leader| *leader != NO_NODE)
+            .map(NodeId),
         leader_epoch: LeaderEpoch(body.i32()?),
         partition_epoch: PartitionEpoch(body.i32()?),
         replicas: body.node_ids()?,
@@ -314,7 +338,9 @@ fn decode_partition(body: &mut Reader<'_>) -> Result<PartitionRecord, DecodeErro
 fn decode_target(body: &mut Reader<'_>) -> Result<ConfigTarget, DecodeError> {
     match body.u8()? {
         TARGET_TOPIC => body.topic_id().map(ConfigTarget::Topic),
-        TARGET_BROKER => body.i32().map(|node| ConfigTarget::Broker(Some(NodeId(node)))),
+        TARGET_BROKER => body
+            .i32()
+            .map(|node| ConfigTarget::Broker(Some(NodeId(node)))),
         TARGET_ALL_BROKERS => Ok(ConfigTarget::Broker(None)),
         _ => Err(DecodeError::Invalid("config target")),
     }

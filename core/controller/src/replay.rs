@@ -27,7 +27,7 @@ pub enum ReplayError {
     #[error("topic id {0} does not exist")]
     NoTopic(TopicId),
     /// A partition out of order, or a change to one that does not exist.
-    #[error("partition {partition} does not fit a topic with {count} partitions", partition = .0.0, count = .1)]
+    #[error("partition {} does not fit a topic with {} partitions", .0.0, .1)]
     NoPartition(PartitionIndex, usize),
     /// Producer ids that would be handed out twice.
     #[error("producer ids from {} on were already free at {}", .next.0, .was.0)]
@@ -74,9 +74,10 @@ impl MetadataImage {
             MetadataRecord::PartitionCreated(partition) => self.create_partition(partition, delta),
             MetadataRecord::TopicDeleted { topic_id } => self.delete_topic(*topic_id, delta),
             MetadataRecord::ConfigSet(config) => self.set_config(config, delta),
-            MetadataRecord::ProducerIdsReserved { node_id: _, next_producer_id } => {
-                self.reserve_producer_ids(*next_producer_id)
-            }
+            MetadataRecord::ProducerIdsReserved {
+                node_id: _,
+                next_producer_id,
+            } => self.reserve_producer_ids(*next_producer_id),
             MetadataRecord::PartitionChanged(partition) => self.change_partition(partition, delta),
         }
     }
@@ -113,16 +114,27 @@ impl MetadataImage {
     /// registrations do, and copies only topics that it changes.
     fn start_leader_epochs(&mut self, leader: NodeId, delta: &mut MetadataDelta) {
         let leads = |topic: &TopicImage| topic.partitions.iter().any(|p| p.leader == Some(leader));
-        let led: Vec<TopicId> =
-            self.topics.values().filter(|topic| leads(topic)).map(|topic| topic.id).collect();
+        let led: Vec<TopicId> = self
+            .topics
+            .values()
+            .filter(|topic| leads(topic))
+            .map(|topic| topic.id)
+            .collect();
         for topic_id in led {
-            let Some(topic) = self.topics.get_mut(&topic_id) else { continue };
-            let partitions = (0..).map(PartitionIndex).zip(&mut Arc::make_mut(topic).partitions);
+            let Some(topic) = self.topics.get_mut(&topic_id) else {
+                continue;
+            };
+            let partitions = (0..)
+                .map(PartitionIndex)
+                .zip(&mut Arc::make_mut(topic).partitions);
             for (index, partition) in partitions.filter(|(_, p)| p.leader == Some(leader)) {
                 partition.leader_epoch = LeaderEpoch(partition.leader_epoch.0.saturating_add(1));
                 partition.partition_epoch =
                     PartitionEpoch(partition.partition_epoch.0.saturating_add(1));
-                delta.partition_changed(TopicPartition { topic_id, partition: index });
+                delta.partition_changed(TopicPartition {
+                    topic_id,
+                    partition: index,
+                });
             }
         }
     }
@@ -186,7 +198,10 @@ impl MetadataImage {
         topic_id: TopicId,
         delta: &mut MetadataDelta,
     ) -> Result<(), ReplayError> {
-        let topic = self.topics.remove(&topic_id).ok_or(ReplayError::NoTopic(topic_id))?;
+        let topic = self
+            .topics
+            .remove(&topic_id)
+            .ok_or(ReplayError::NoTopic(topic_id))?;
         self.topic_ids.remove(&topic.name);
         if let Some(key) = collision_key(topic.name.as_str()) {
             self.collisions.remove(&key);
@@ -223,14 +238,20 @@ impl MetadataImage {
 
     fn reserve_producer_ids(&mut self, next: ProducerId) -> Result<(), ReplayError> {
         if next < self.next_producer_id {
-            return Err(ReplayError::ProducerIdsReused { next, was: self.next_producer_id });
+            return Err(ReplayError::ProducerIdsReused {
+                next,
+                was: self.next_producer_id,
+            });
         }
         self.next_producer_id = next;
         Ok(())
     }
 
     fn topic_mut(&mut self, topic_id: TopicId) -> Result<&mut TopicImage, ReplayError> {
-        let topic = self.topics.get_mut(&topic_id).ok_or(ReplayError::NoTopic(topic_id))?;
+        let topic = self
+            .topics
+            .get_mut(&topic_id)
+            .ok_or(ReplayError::NoTopic(topic_id))?;
         Ok(Arc::make_mut(topic))
     }
 }
@@ -246,5 +267,8 @@ fn partition_image(record: &PartitionRecord) -> PartitionImage {
 }
 
 const fn identity(record: &PartitionRecord) -> TopicPartition {
-    TopicPartition { topic_id: record.topic_id, partition: record.partition }
+    TopicPartition {
+        topic_id: record.topic_id,
+        partition: record.partition,
+    }
 }

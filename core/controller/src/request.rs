@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use chronik_model::{
-    BrokerEpoch, ErrorCode, NodeId, PartitionIndex, ProducerId, TopicId,
-};
+use chronik_model::{BrokerEpoch, ErrorCode, NodeId, PartitionIndex, ProducerId, TopicId};
 
 use crate::record::{Endpoint, IncarnationId};
 
@@ -32,7 +30,7 @@ pub enum ControllerReply {
     RegisterBroker(Result<BrokerEpoch, RequestError>),
     /// One result per name, in the order in which the request first names it.
     CreateTopics(Vec<(String, Result<CreatedTopic, RequestError>)>),
-    /// One result per entry of the request.
+    /// One result per topic, in the order in which the request first names it.
     DeleteTopics(Vec<(TopicRef, Result<DeletedTopic, RequestError>)>),
     /// One result per name, in the order in which the request first names it.
     CreatePartitions(Vec<(String, Result<(), RequestError>)>),
@@ -61,7 +59,10 @@ pub struct RequestError {
 
 impl RequestError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -244,7 +245,11 @@ pub struct ControllerSettings {
 
 impl Default for ControllerSettings {
     fn default() -> Self {
-        Self { num_partitions: 1, default_replication_factor: 1, delete_topic_enable: true }
+        Self {
+            num_partitions: 1,
+            default_replication_factor: 1,
+            delete_topic_enable: true,
+        }
     }
 }
 

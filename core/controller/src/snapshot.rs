@@ -82,7 +82,9 @@ pub(crate) fn decode_with_delta(
 /// The image as records, in an order in which they can be replayed.
 fn write_records(image: &MetadataImage, mut write: impl FnMut(MetadataRecord)) {
     if let Some(cluster_id) = image.cluster_id() {
-        write(MetadataRecord::ClusterCreated { cluster_id: cluster_id.into() });
+        write(MetadataRecord::ClusterCreated {
+            cluster_id: cluster_id.into(),
+        });
     }
     for broker in image.brokers() {
         write(MetadataRecord::BrokerRegistered(broker_record(broker)));
@@ -110,7 +112,10 @@ fn broker_record(broker: &BrokerImage) -> BrokerRegistered {
 }
 
 fn write_topic(topic: &TopicImage, write: &mut impl FnMut(MetadataRecord)) {
-    write(MetadataRecord::TopicCreated { topic_id: topic.id, name: topic.name.clone() });
+    write(MetadataRecord::TopicCreated {
+        topic_id: topic.id,
+        name: topic.name.clone(),
+    });
     for (partition, state) in (0..).map(PartitionIndex).zip(&topic.partitions) {
         write(MetadataRecord::PartitionCreated(PartitionRecord {
             topic_id: topic.id,

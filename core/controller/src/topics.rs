@@ -23,14 +23,22 @@ pub(crate) fn delete_topics(context: &Context<'_>, request: &DeleteTopics) -> Ou
     let mut seen = BTreeSet::new();
     for topic in request.topics.iter().filter(|topic| seen.insert(*topic)) {
         let result = if duplicates.contains(topic) {
-            Err(RequestError::new(ErrorCode::InvalidRequest, "the topic is named more than once"))
+            Err(RequestError::new(
+                ErrorCode::InvalidRequest,
+                "the topic is named more than once",
+            ))
         } else {
             delete_topic(context, topic, &mut deleted)
         };
         results.push((topic.clone(), result));
     }
-    let records = deleted.into_iter().map(|topic_id| MetadataRecord::TopicDeleted { topic_id });
-    Outcome { records: records.collect(), reply: ControllerReply::DeleteTopics(results) }
+    let records = deleted
+        .into_iter()
+        .map(|topic_id| MetadataRecord::TopicDeleted { topic_id });
+    Outcome {
+        records: records.collect(),
+        reply: ControllerReply::DeleteTopics(results),
+    }
 }
 
 fn delete_topic(
@@ -47,7 +55,10 @@ fn delete_topic(
         let message = format!("topic {} is named both by name and by id", topic.name);
         return Err(RequestError::new(ErrorCode::InvalidRequest, message));
     }
-    Ok(DeletedTopic { name: topic.name.to_string(), topic_id: topic.id })
+    Ok(DeletedTopic {
+        name: topic.name.to_string(),
+        topic_id: topic.id,
+    })
 }
 
 fn find<'a>(context: &Context<'a>, topic: &TopicRef) -> Result<&'a TopicImage, RequestError> {
@@ -67,7 +78,9 @@ fn find<'a>(context: &Context<'a>, topic: &TopicRef) -> Result<&'a TopicImage, R
             format!("there is no topic with id {topic_id}"),
         ),
     };
-    found.map(|topic| &**topic).ok_or_else(|| RequestError::new(code, what))
+    found
+        .map(|topic| &**topic)
+        .ok_or_else(|| RequestError::new(code, what))
 }
 
 /// Adds partitions where that is possible; each topic succeeds or fails on its own.
@@ -80,7 +93,11 @@ pub(crate) fn create_partitions(
     let mut records = Vec::new();
     let mut results = Vec::with_capacity(request.topics.len());
     let mut seen = BTreeSet::new();
-    for topic in request.topics.iter().filter(|topic| seen.insert(topic.name.as_str())) {
+    for topic in request
+        .topics
+        .iter()
+        .filter(|topic| seen.insert(topic.name.as_str()))
+    {
         let added = if duplicates.contains(topic.name.as_str()) {
             let message = format!("topic {} is named more than once", topic.name);
             Err(RequestError::new(ErrorCode::InvalidRequest, message))
@@ -89,8 +106,15 @@ pub(crate) fn create_partitions(
         };
         results.push((topic.name.clone(), added.map(|added| records.extend(added))));
     }
-    let records = if request.validate_only { Vec::new() } else { records };
-    Outcome { records, reply: ControllerReply::CreatePartitions(results) }
+    let records = if request.validate_only {
+        Vec::new()
+    } else {
+        records
+    };
+    Outcome {
+        records,
+        reply: ControllerReply::CreatePartitions(results),
+    }
 }
 
 /// The records of the new partitions; `before` of them the request creates already.
@@ -112,9 +136,17 @@ fn add_partitions(
         return Err(RequestError::new(ErrorCode::PolicyViolation, message));
     }
     // As many replicas as the topic began with.
-    let replicas = topic.partitions.first().map_or(1, |partition| partition.replicas.len());
+    let replicas = topic
+        .partitions
+        .first()
+        .map_or(1, |partition| partition.replicas.len());
     let assignments = match &request.assignments {
-        None => place(context.image, rng, added, i16::try_from(replicas).unwrap_or(i16::MAX))?,
+        None => place(
+            context.image,
+            rng,
+            added,
+            i16::try_from(replicas).unwrap_or(i16::MAX),
+        )?,
         Some(chosen) => {
             check_assignments(context, current, added, replicas, chosen)?;
             chosen.clone()
@@ -128,7 +160,10 @@ fn check_total(topic: &TopicImage, current: i32, new_total: i32) -> Result<i32, 
     check_partition_limit(new_total)?;
     let invalid = |message| Err(RequestError::new(ErrorCode::InvalidPartitions, message));
     if new_total == current {
-        return invalid(format!("topic {} has {current} partitions already", topic.name));
+        return invalid(format!(
+            "topic {} has {current} partitions already",
+            topic.name
+        ));
     }
     if new_total < current {
         return invalid(format!(
@@ -148,7 +183,10 @@ fn check_assignments(
 ) -> Result<(), RequestError> {
     if i32::try_from(chosen.len()) != Ok(added) {
         let message = format!("{} assignments for {added} new partitions", chosen.len());
-        return Err(RequestError::new(ErrorCode::InvalidReplicaAssignment, message));
+        return Err(RequestError::new(
+            ErrorCode::InvalidReplicaAssignment,
+            message,
+        ));
     }
     for (partition, nodes) in (current..).map(PartitionIndex).zip(chosen) {
         check_assignment(context.image, partition, nodes, replicas)?;

@@ -33,7 +33,11 @@ pub(crate) fn create_topics(
     };
     let mut results = Vec::with_capacity(request.topics.len());
     let mut seen = BTreeSet::new();
-    for topic in request.topics.iter().filter(|topic| seen.insert(topic.name.as_str())) {
+    for topic in request
+        .topics
+        .iter()
+        .filter(|topic| seen.insert(topic.name.as_str()))
+    {
         let result = if duplicates.contains(topic.name.as_str()) {
             let message = format!("topic {} is named more than once", topic.name);
             Err(RequestError::new(ErrorCode::InvalidRequest, message))
@@ -42,8 +46,15 @@ pub(crate) fn create_topics(
         };
         results.push((topic.name.clone(), result));
     }
-    let records = if request.validate_only { Vec::new() } else { batch.records };
-    Outcome { records, reply: ControllerReply::CreateTopics(results) }
+    let records = if request.validate_only {
+        Vec::new()
+    } else {
+        batch.records
+    };
+    Outcome {
+        records,
+        reply: ControllerReply::CreateTopics(results),
+    }
 }
 
 /// The items that occur more than once.
@@ -73,10 +84,17 @@ impl Batch<'_> {
         if let Some(key) = collision_key(name.as_str()) {
             self.collisions.insert(key, name.clone());
         }
-        let topic_id = if self.validate_only { TopicId::ZERO } else { self.new_topic_id() };
-        self.records.push(MetadataRecord::TopicCreated { topic_id, name });
-        self.records.extend(partition_records(topic_id, 0, assignments));
-        self.records.extend(config_records(ConfigTarget::Topic(topic_id), configs));
+        let topic_id = if self.validate_only {
+            TopicId::ZERO
+        } else {
+            self.new_topic_id()
+        };
+        self.records
+            .push(MetadataRecord::TopicCreated { topic_id, name });
+        self.records
+            .extend(partition_records(topic_id, 0, assignments));
+        self.records
+            .extend(config_records(ConfigTarget::Topic(topic_id), configs));
         Ok(CreatedTopic {
             topic_id,
             partitions,
@@ -118,7 +136,10 @@ impl Batch<'_> {
         };
         if replication_factor <= 0 {
             let message = format!("replication factor {replication_factor} is not above zero");
-            return Err(RequestError::new(ErrorCode::InvalidReplicationFactor, message));
+            return Err(RequestError::new(
+                ErrorCode::InvalidReplicationFactor,
+                message,
+            ));
         }
         if partitions <= 0 {
             let message = format!("the number of partitions {partitions} is not above zero");
@@ -145,15 +166,23 @@ impl Batch<'_> {
         }
         let mut assignments: Vec<_> = topic.assignments.iter().collect();
         assignments.sort_by_key(|(partition, _)| *partition);
-        let replication_factor = assignments.first().map_or(0, |(_, replicas)| replicas.len());
+        let replication_factor = assignments
+            .first()
+            .map_or(0, |(_, replicas)| replicas.len());
         for (expected, (partition, replicas)) in (0..).zip(&assignments) {
             if partition.0 != expected {
                 let message = format!("assignments are not for partitions 0 to n: no {expected}");
-                return Err(RequestError::new(ErrorCode::InvalidReplicaAssignment, message));
+                return Err(RequestError::new(
+                    ErrorCode::InvalidReplicaAssignment,
+                    message,
+                ));
             }
             check_assignment(self.context.image, *partition, replicas, replication_factor)?;
         }
-        Ok(assignments.into_iter().map(|(_, replicas)| replicas.clone()).collect())
+        Ok(assignments
+            .into_iter()
+            .map(|(_, replicas)| replicas.clone())
+            .collect())
     }
 
     /// A random id. Kafka's tools take one that begins with '-' for an option.
@@ -170,7 +199,8 @@ impl Batch<'_> {
 
 pub(crate) fn check_partition_limit(partitions: i32) -> Result<(), RequestError> {
     if partitions > MAX_PARTITIONS_PER_TOPIC {
-        let message = format!("{partitions} partitions; a topic has {MAX_PARTITIONS_PER_TOPIC} at most");
+        let message =
+            format!("{partitions} partitions; a topic has {MAX_PARTITIONS_PER_TOPIC} at most");
         return Err(RequestError::new(ErrorCode::InvalidPartitions, message));
     }
     Ok(())
@@ -180,7 +210,9 @@ fn check_configs(context: &Context<'_>, topic: &NewTopic) -> Result<ConfigMap, R
     let invalid = |message| RequestError::new(ErrorCode::InvalidConfig, message);
     let mut configs = ConfigMap::new();
     for (key, value) in &topic.configs {
-        let value = value.as_ref().ok_or_else(|| invalid(format!("{key} has no value")))?;
+        let value = value
+            .as_ref()
+            .ok_or_else(|| invalid(format!("{key} has no value")))?;
         context.validator.topic(key, value).map_err(invalid)?;
         configs.insert(key.clone(), value.clone());
     }
@@ -192,6 +224,10 @@ fn config_records(
     configs: ConfigMap,
 ) -> impl Iterator<Item = MetadataRecord> {
     configs.into_iter().map(move |(key, value)| {
-        MetadataRecord::ConfigSet(ConfigSet { target, key, value: Some(value) })
+        MetadataRecord::ConfigSet(ConfigSet {
+            target,
+            key,
+            value: Some(value),
+        })
     })
 }

@@ -1,1 +1,34 @@
-//! Work in progress.
+//! The broker as deterministic machines joined by messages.
+//!
+//! - [`Frontend`]: connections of one event loop: frames in, replies out in request order.
+//! - [`Shard`]: owns partitions: appends, reads, parked replies.
+//! - [`Quorum`]: the controller and the metadata log.
+//!
+//! Each machine is stepped with the time and one input and says what it wants done. Nothing here
+//! touches a socket, a file or a clock; the shell and the test harness run the same machines.
+
+pub mod api;
+mod config_validator;
+mod frontend;
+mod messages;
+pub mod metadata_log;
+mod quorum;
+mod shard;
+mod view;
+
+pub use chronik_controller::{
+    ControllerConfig, Endpoint, IncarnationId, MetadataDelta, Recovered as RecoveredMetadata,
+    RegisterBroker, SnapshotPolicy,
+};
+pub use chronik_protocol::frame::{FrameError, FrameLimits, FrameReader};
+pub use config_validator::{RegistryValidator, controller_settings};
+pub use frontend::{
+    CloseReason, Frontend, FrontendConfig, FrontendInput, FrontendOutput, Observation,
+};
+pub use messages::{
+    ConnectionId, FrontendId, PartitionAnswer, PartitionOp, Pieces, ShardId, ShardReply,
+    ShardRequest, Ticket,
+};
+pub use quorum::{Quorum, QuorumInput, QuorumOutput};
+pub use shard::{PartitionStatus, Shard, ShardConfig, ShardInput, ShardOutputs, TrimAnswer};
+pub use view::{ClusterView, Identity, ViewBuilder};

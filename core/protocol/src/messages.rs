@@ -52,7 +52,8 @@ pub enum EncodeError {
     FrameTooLong(#[from] FrameTooLong),
 }
 
-/// Reads the body of a request.
+/// Reads the body of a request. Bytes behind its end are passed over, as Kafka does: librdkafka
+/// leaves some behind Metadata v13.
 ///
 /// # Errors
 /// A malformed, oversized or unfinished message.
@@ -65,11 +66,7 @@ pub fn decode_request<T: Decodable>(body: &Bytes, version: i16) -> Result<T, Dec
     if bounded.is_exhausted() {
         return Err(DecodeError::TooManyFields);
     }
-    let message = decoded?;
-    match bounded.left() {
-        0 => Ok(message),
-        left => Err(DecodeError::TrailingBytes(left)),
-    }
+    Ok(decoded?)
 }
 
 /// Writes a whole response frame, length prefix included. `header_version` is that of

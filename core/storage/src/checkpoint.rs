@@ -55,7 +55,11 @@ pub struct LogCheckpoint {
     pub partition: TopicPartition,
     /// Directory of its segments.
     pub directory: Arc<str>,
-    /// First offset that can be read.
+    /// Generation of the log, which orders this state among the journal's operations.
+    pub generation: u32,
+    /// Why the log can not be used, if so; it stays unusable until it is deleted.
+    pub failed: Option<String>,
+    /// First offset that can be read; may be above the recovery point.
     pub log_start: Offset,
     /// Everything below is durable in the segments.
     pub recovery_point: RecoveryPoint,
@@ -87,7 +91,9 @@ impl LogCheckpoint {
             log_id: log.log_id,
             partition: log.partition,
             directory: Arc::clone(&log.directory),
-            log_start: log.log_start.min(recovery_point.offset),
+            generation: log.generation,
+            failed: log.failed.clone(),
+            log_start: log.log_start,
             recovery_point,
             segments: segments.collect(),
             epochs: log.epochs.clone(),
@@ -204,6 +210,8 @@ fn encode_log(log: &LogCheckpoint, out: &mut BytesMut) {
     out.put_slice(&log.partition.topic_id.0);
     out.put_i32_le(log.partition.partition.0);
     put_string(out, &log.directory);
+    out.put_u32_le(log.generation);
+    put_string(out, log.failed.as_deref().unwrap_or_default());
     out.put_i64_le(log.log_start.0);
     out.put_i64_le(log.recovery_point.offset.0);
     out.put_i64_le(log.recovery_point.segment.0);
@@ -233,6 +241,8 @@ fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
         partition: PartitionIndex(reader.i32()?),
     };
     let directory = reader.string()?.into();
+    let generation = reader.u32()?;
+    let failed = Some(reader.string()?).filter(|reason| !reason.is_empty());
     let log_start = Offset(reader.i64()?);
     let recovery_point = RecoveryPoint {
         offset: Offset(reader.i64()?),
@@ -252,6 +262,8 @@ fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
         log_id,
         partition,
         directory,
+        generation,
+        failed: failed.map(str::to_owned),
         log_start,
         recovery_point,
         segments,
@@ -282,6 +294,8 @@ mod tests {
                 partition: PartitionIndex(1),
             },
             directory: "topics/a-1.3".into(),
+            generation: 2,
+            failed: Some("gone".to_owned()),
             log_start: Offset(4),
             recovery_point: RecoveryPoint {
                 offset: Offset(90),

@@ -92,13 +92,10 @@ numbers!(u8 u16 u32 u64 i16 i32 i64);
 
 /// Appends a string with a two-byte length; longer ones are cut, which no caller's names reach.
 pub fn put_string(out: &mut impl BufMut, text: &str) {
-    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-    out.put_u16_le(length);
-    out.put_slice(
-        text.as_bytes()
-            .get(..usize::from(length))
-            .unwrap_or_default(),
-    );
+    let text = text.get(..text.floor_char_boundary(usize::from(u16::MAX)));
+    let text = text.unwrap_or_default();
+    out.put_u16_le(u16::try_from(text.len()).unwrap_or(u16::MAX));
+    out.put_slice(text.as_bytes());
 }
 
 /// Appends a four-byte element count.

@@ -199,19 +199,20 @@ pub enum DiskOp {
         /// The segment.
         file: FileKey,
     },
-    /// Cut the segment to `length` bytes.
+    /// Cut the segment to `length` bytes, drop its index file, and make that durable. An absent file
+    /// is fine.
     Truncate {
         /// The segment.
         file: FileKey,
         /// Bytes that stay.
         length: u64,
     },
-    /// Remove a segment and its side files.
+    /// Remove a segment and its side files, and make that durable. Absent files are fine.
     RemoveSegment {
         /// The segment.
         file: FileKey,
     },
-    /// Remove a log's whole directory.
+    /// Remove a log's whole directory, and make that durable. An absent one is fine.
     RemoveLog {
         /// The log.
         log_id: LogId,

@@ -1,29 +1,29 @@
 //! From whatever a crash left to logs that can be appended to.
 //!
 //! 1. Load the newest intact checkpoint, or rebuild one by scanning every segment.
-//! 2. Read the journal once for the last recovery point of each log.
+//! 2. Read the journal once for what it says of each log as a whole: its last recovery point, and
+//!    what later operations take back.
 //! 3. Cut each log's segments back to its recovery point; logs that do not journal keep the longest
 //!    intact prefix instead.
-//! 4. Apply the journal's operations in order, writing appends straight to the segments.
+//! 4. Apply the journal's operations in order, writing appends that stay straight to the segments.
 //! 5. Sync what was touched and write a checkpoint that begins a new incarnation.
 //!
 //! Nothing is served before step 5 is durable, so bytes that were only readable, not durable, can
 //! not vanish after they were seen. A crash anywhere in between starts over from the old checkpoint.
 
+mod plan;
 mod rebuild;
+mod recovering;
 mod replayer;
 mod scan;
 
-use std::collections::BTreeMap;
-
-use chronik_model::LogId;
-
 use crate::checkpoint::{CHECKPOINT_PATHS, Checkpoint, LogCheckpoint, Vote};
 use crate::disk::{Disk, DiskError, replace_file};
-use crate::journal::format::{ChainLink, Operation};
+use crate::journal::format::ChainLink;
 use crate::journal::replay::{JournalEnd, Replay, ReplayError};
 use crate::journal::ring::JournalStart;
-use crate::log::{PartitionLog, RecoveryPoint};
+use crate::log::PartitionLog;
+use plan::Plans;
 use replayer::{Outcome, Replayer};
 
 /// Path of the marker that a clean stop leaves.
@@ -66,13 +66,6 @@ pub struct Recovered {
     pub report: RecoveryReport,
 }
 
-/// The last recovery point that the journal has for a log, and its place among all operations.
-#[derive(Debug, Clone, Copy)]
-struct JournaledPoint {
-    order: u64,
-    point: RecoveryPoint,
-}
-
 /// Brings a data directory to the state of its last durable operation.
 ///
 /// # Errors
@@ -83,16 +76,27 @@ pub fn recover(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<Recovered,
         directory_id: shape.directory_id,
         file_count: shape.journal_files,
     };
-    let checkpoint = match load_checkpoint(disk, &shape.directory_id)? {
-        Some(checkpoint) => checkpoint,
+    let loaded = load_checkpoint(disk, &shape.directory_id)?;
+    let outdated = match &loaded {
+        Some(checkpoint) => replay.is_outdated(disk, checkpoint.start)?,
+        None => true,
+    };
+    let checkpoint = match loaded {
+        Some(checkpoint) if !outdated => checkpoint,
+        Some(older) => rebuild::checkpoint(disk, shape, &replay, &mut report)?.after(&older),
         None => rebuild::checkpoint(disk, shape, &replay, &mut report)?,
     };
     report.clean = take_clean_marker(disk, &checkpoint)?;
-    let (points, end) = collect_points(disk, &replay, checkpoint.start)?;
+    let mut plans = Plans::default();
+    let planned = replay.run(disk, checkpoint.start, &mut |_disk, log_id, operation| {
+        plans.note(log_id, &operation);
+        Ok(())
+    })?;
+    let end = planned.end;
     report.torn = end.torn;
-    let mut replayer = Replayer::new(points, checkpoint.vote, checkpoint.next_log_id);
+    let mut replayer = Replayer::new(plans, checkpoint.vote, checkpoint.next_log_id);
     for log in &checkpoint.logs {
-        replayer.restore(disk, log)?;
+        replayer.restore(disk, log, report.rebuilt)?;
     }
     let replayed = replay.run(disk, checkpoint.start, &mut |disk, log_id, operation| {
         replayer.apply(disk, log_id, &operation)
@@ -101,6 +105,7 @@ pub fn recover(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<Recovered,
     let outcome = replayer.finish(disk)?;
     report.batches = outcome.batches;
     report.warnings.extend(outcome.warnings.iter().cloned());
+    remove_stale_files(disk)?;
     let checkpoint = next_checkpoint(&checkpoint, &outcome, end, shape);
     replace_file(disk, checkpoint.path(), &checkpoint.encode())?;
     Ok(Recovered {
@@ -124,16 +129,7 @@ fn next_checkpoint(
         file: (end.file + 1) % shape.journal_files.max(1),
         link: ChainLink::start(&shape.directory_id, incarnation, sequence),
     };
-    let healthy = outcome.logs.iter().filter(|log| log.failed.is_none());
-    let mut logs: Vec<LogCheckpoint> = healthy.map(LogCheckpoint::of).collect();
-    // A damaged log keeps its old recovery point: whoever repairs it finds it as it was.
-    let failed = outcome.logs.iter().filter(|log| log.failed.is_some());
-    logs.extend(failed.filter_map(|log| {
-        old.logs
-            .iter()
-            .find(|old| old.log_id == log.log_id)
-            .cloned()
-    }));
+    let logs = outcome.logs.iter().map(LogCheckpoint::of).collect();
     Checkpoint {
         generation: old.generation + 1,
         directory_id: shape.directory_id,
@@ -196,33 +192,22 @@ fn take_clean_marker(disk: &mut dyn Disk, checkpoint: &Checkpoint) -> Result<boo
     Ok(found == clean_marker(&checkpoint.start))
 }
 
-fn collect_points(
-    disk: &mut dyn Disk,
-    replay: &Replay,
-    start: JournalStart,
-) -> Result<(BTreeMap<LogId, JournaledPoint>, JournalEnd), ReplayError> {
-    let mut points = BTreeMap::new();
-    let mut order = 0;
-    let replayed = replay.run(disk, start, &mut |_disk, log_id, operation| {
-        order += 1;
-        if let Operation::RecoveryPoint {
-            offset,
-            segment,
-            position,
-            unjournaled,
-        } = operation
-        {
-            let point = RecoveryPoint {
-                offset,
-                segment,
-                position,
-                unjournaled,
-            };
-            points.insert(log_id, JournaledPoint { order, point });
-        }
-        Ok(())
-    })?;
-    Ok((points, replayed.end))
+impl Checkpoint {
+    /// This checkpoint, rebuilt, in the place behind an older one that was found.
+    fn after(mut self, older: &Self) -> Self {
+        self.generation = older.generation;
+        self.next_log_id = self.next_log_id.max(older.next_log_id);
+        self.vote = older.vote;
+        self
+    }
+}
+
+/// Removes what a crash in the middle of writing a checkpoint leaves.
+fn remove_stale_files(disk: &mut dyn Disk) -> Result<(), DiskError> {
+    for path in CHECKPOINT_PATHS {
+        disk.remove(&format!("{path}.tmp"))?;
+    }
+    Ok(())
 }
 
 /// The checkpoint of a directory that never had one.

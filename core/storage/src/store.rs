@@ -14,8 +14,11 @@ use crate::journal::frame::CommittedFrame;
 use crate::journal::{FrameEntry, OpenFrame, Operation, SealedFrame};
 use crate::log::partition_log::{ModeSwitch, NewBatch, Placement};
 use crate::log::{LogConfig, Mode, PartitionLog};
+use crate::select::TimestampQuery;
 
 mod complete;
+mod cut;
+mod invariants;
 mod maintain;
 mod read;
 mod write_back;
@@ -90,6 +93,7 @@ enum Pending {
         segment: Offset,
         end_position: u64,
         end: Offset,
+        generation: u32,
     },
     Sync {
         slot: LogSlot,
@@ -97,16 +101,33 @@ enum Pending {
         segment: Offset,
         bytes: u64,
         end: Offset,
+        generation: u32,
     },
     Read {
         slot: LogSlot,
         log_id: LogId,
         segment: Offset,
+        request: ReadRequest,
         ticket: u64,
     },
     Timestamp {
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+        query: TimestampQuery,
         ticket: u64,
     },
+    /// Finds the byte where a segment is cut.
+    Locate {
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+        end_position: u64,
+    },
+    /// Takes back a part of a log's files.
+    Cut { slot: LogSlot, log_id: LogId },
+    /// Removes a deleted log.
+    Removal { log_id: LogId },
     Index {
         slot: LogSlot,
         log_id: LogId,
@@ -114,6 +135,43 @@ enum Pending {
     },
     /// Nobody waits for it.
     Chore,
+}
+
+/// What a control operation in the journal is for. The upper bits of a token say so; those of the
+/// store's callers have none of them set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Callers,
+    Switch(LogId),
+    Delete(LogId),
+    Start(LogId),
+    Cut(LogId),
+}
+
+impl Token {
+    const SHIFT: u32 = 60;
+
+    const fn encode(self) -> u64 {
+        let (kind, log_id) = match self {
+            Self::Callers => (0, LogId(0)),
+            Self::Switch(log_id) => (1, log_id),
+            Self::Delete(log_id) => (2, log_id),
+            Self::Start(log_id) => (3, log_id),
+            Self::Cut(log_id) => (4, log_id),
+        };
+        kind << Self::SHIFT | log_id.0
+    }
+
+    const fn decode(token: u64) -> Self {
+        let log_id = LogId(token & ((1 << Self::SHIFT) - 1));
+        match token >> Self::SHIFT {
+            1 => Self::Switch(log_id),
+            2 => Self::Delete(log_id),
+            3 => Self::Start(log_id),
+            4 => Self::Cut(log_id),
+            _ => Self::Callers,
+        }
+    }
 }
 
 /// Why the store refuses.
@@ -165,8 +223,10 @@ pub struct LogStore {
     log_id_step: u64,
     disk_full: bool,
     trim: Option<u64>,
+    /// Logs whose removal is not durable yet, with their directories.
     deleted: FxHashMap<LogId, Arc<str>>,
-    doomed: FxHashMap<LogId, Vec<FileKey>>,
+    /// Segments before a log start that is not durable yet, in the order of their log starts.
+    doomed: FxHashMap<LogId, VecDeque<Vec<FileKey>>>,
     offline: Option<String>,
 }
 
@@ -212,7 +272,8 @@ impl LogStore {
         slot
     }
 
-    /// Starts a log for a partition that has none. Nothing is written before its first record.
+    /// Starts a log for a partition that has none. Nothing is written before its first record, or
+    /// before the change to a mode that does not journal.
     pub fn create(&mut self, partition: TopicPartition, topic: &str, config: LogConfig) -> LogSlot {
         let log_id = LogId(self.next_log_id);
         self.next_log_id += self.log_id_step;
@@ -280,7 +341,7 @@ impl LogStore {
         // Append time never runs backwards, whatever the wall clock does (rule J12).
         let append_time_ms = append
             .append_time_ms
-            .map(|time| time.max(log.active().max_timestamp_ms));
+            .map(|time| time.max(log.last_timestamp_ms()));
         let placement = log.place(&NewBatch {
             header,
             base_offset,
@@ -345,7 +406,7 @@ impl LogStore {
     ) {
         let length = bytes.len();
         if let Some(log) = self.log_mut(slot) {
-            log.attach(placement, bytes);
+            log.attach_unjournaled(placement, bytes);
         }
         if self.unjournaled.last() != Some(&slot) {
             self.unjournaled.push(slot);
@@ -377,6 +438,20 @@ impl LogStore {
             },
             None,
         );
+    }
+
+    /// A leader epoch begins at the end of the log; `token` comes back when that is durable.
+    pub fn begin_epoch(&mut self, slot: LogSlot, epoch: LeaderEpoch, token: Option<u64>) {
+        let Some(log) = self.log_mut(slot) else {
+            return;
+        };
+        let start_offset = log.log_end;
+        log.epochs.assign(epoch, start_offset);
+        let operation = Operation::EpochStart {
+            epoch,
+            start_offset,
+        };
+        self.journal_control(slot, &operation, token);
     }
 
     /// Adds an operation that carries no records; `token` comes back when it is durable.
@@ -418,7 +493,16 @@ impl LogStore {
         std::mem::take(&mut self.advanced)
     }
 
+    /// Asks for a disk operation; a directory that is offline is not touched any more, except for
+    /// reads.
     fn request(&mut self, op: DiskOp, pending: Pending) {
+        let reads = matches!(
+            op,
+            DiskOp::Read { .. } | DiskOp::FindTimestamp { .. } | DiskOp::ReadIndex { .. }
+        );
+        if self.offline.is_some() && !reads {
+            return;
+        }
         let token = DiskToken(self.next_token);
         self.next_token += 1;
         self.pending.insert(token.0, pending);
@@ -435,9 +519,13 @@ impl LogStore {
                 continue;
             };
             let end = entry.placement.last_offset.next();
+            if log.surviving_end(entry.placement.generation, end) < end {
+                continue;
+            }
             log.attach(entry.placement, bytes);
             log.committed_end = log.committed_end.max(end);
             log.note_frame(frame.sequence, end);
+            log.release_held();
             kept.push((entry.slot, entry.log_id, entry.placement.last_offset));
         }
         for (slot, _, _) in &kept {
@@ -448,6 +536,10 @@ impl LogStore {
         let touched: Vec<LogSlot> = kept.iter().map(|(slot, _, _)| *slot).collect();
         self.keep_resident(frame.bytes.len(), kept);
         self.write_back_if_due(&touched);
+        for slot in touched {
+            self.push_switch(slot);
+            self.continue_trim(slot);
+        }
         self.evict();
     }
 
@@ -473,6 +565,12 @@ impl LogStore {
         self.unwritten_bytes
     }
 
+    /// No log of this store has this id or a larger one.
+    #[must_use]
+    pub const fn next_log_id(&self) -> u64 {
+        self.next_log_id
+    }
+
     /// Bytes that the hot tail keeps in memory.
     #[must_use]
     pub const fn resident_bytes(&self) -> usize {
@@ -493,11 +591,17 @@ impl LogStore {
             return;
         };
         let wanted = log.config.mode();
-        if wanted == log.mode || log.switch.is_some() {
+        // Without the journal, what follows a truncation is only safe behind a recovery point.
+        let at = if wanted != log.mode {
+            Some(log.log_end)
+        } else {
+            log.uncovered_cut.filter(|_| wanted == Mode::Unjournaled)
+        };
+        let Some(at) = at.filter(|_| log.switch.is_none()) else {
             return;
-        }
+        };
         log.switch = Some(ModeSwitch {
-            at: log.log_end,
+            at,
             from: log.mode,
             journaling: false,
         });

@@ -138,8 +138,7 @@ fn invocation(cli: Cli) -> Result<Invocation, clap::Error> {
 }
 
 /// Our version, and the release of Kafka whose protocol is spoken.
-pub(crate) const VERSION_LINE: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (Kafka protocol 4.3)");
+pub(crate) const VERSION_LINE: &str = concat!(env!("CARGO_PKG_VERSION"), " (Kafka protocol 4.3)");
 
 const EXAMPLES: &str = "\
 Examples:
@@ -190,13 +189,19 @@ mod tests {
     #[test]
     fn commands_as_documented() {
         let wanted = flags("--kafka-port 9092 --metrics-port 9990 --search-port 6080 standalone");
-        assert_eq!((wanted.kafka_port, wanted.metrics_port), (Some(9092), Some(9990)));
+        assert_eq!(
+            (wanted.kafka_port, wanted.metrics_port),
+            (Some(9092), Some(9990))
+        );
         assert!(wanted.check_built().is_err());
         assert!(flags("standalone").check_built().is_ok());
         let started = flags("start --config node1.toml --log-level debug --data-dir d --node-id 1");
         assert_eq!(started.config.as_deref(), Some(Path::new("node1.toml")));
         assert!(matches!(parsed("version"), Ok(Invocation::Version)));
-        assert!(matches!(parsed("produce hello"), Ok(Invocation::Client(..))));
+        assert!(matches!(
+            parsed("produce hello"),
+            Ok(Invocation::Client(..))
+        ));
         let created = parsed("topic create t --config retention.ms=1000");
         assert!(matches!(created, Ok(Invocation::Client(..))), "{created:?}");
     }

@@ -217,9 +217,21 @@ impl Client {
             vec![topic]
         });
         request.allow_auto_topic_creation = if_missing == IfMissing::Create;
-        let answer = self.call(Target::Any, &request)?;
+        let answer = self.ask_any(&request)?;
         self.learn_brokers(&answer);
         Ok(answer)
+    }
+
+    /// Asks whoever answers. The kept connection may lead to a broker that died since: another one
+    /// is asked then.
+    fn ask_any(&mut self, request: &MetadataRequest) -> Result<MetadataResponse, CliError> {
+        let kept = self.seed.is_some();
+        match self.call(Target::Any, request) {
+            Err(CliError::Lost { .. } | CliError::TimedOut { .. }) if kept => {
+                self.call(Target::Any, request)
+            }
+            answer => answer,
+        }
     }
 
     /// Takes over who is in the cluster; brokers that moved are connected to anew.
@@ -261,9 +273,18 @@ impl Client {
     fn seed(&mut self) -> Result<&mut Connection, CliError> {
         let seed = match self.seed.take() {
             Some(seed) => seed,
-            None => bootstrap(&self.bootstrap, self.timeout)?,
+            None => bootstrap(&self.addresses(), self.timeout)?,
         };
         Ok(self.seed.insert(seed))
+    }
+
+    /// The bootstrap addresses, then those that the cluster told since.
+    fn addresses(&self) -> Vec<BrokerAddress> {
+        let told = self
+            .brokers
+            .values()
+            .filter(|told| !self.bootstrap.contains(told));
+        self.bootstrap.iter().chain(told).cloned().collect()
     }
 
     fn broker(&mut self, node: NodeId) -> Result<&mut Connection, CliError> {
@@ -292,7 +313,7 @@ impl Client {
         let mut request = MetadataRequest::default();
         request.topics = Some(Vec::new());
         request.allow_auto_topic_creation = false;
-        let answer = self.call(Target::Any, &request)?;
+        let answer = self.ask_any(&request)?;
         self.learn_brokers(&answer);
         Ok(())
     }

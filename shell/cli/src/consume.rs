@@ -119,8 +119,9 @@ impl Consumer<'_> {
             if idle_limit.is_some_and(|limit| idle >= limit) {
                 return self.ended_idle(idle_limit.unwrap_or(idle));
             }
-            let wait =
-                idle_limit.map_or(MAX_WAIT, |limit| limit.saturating_sub(idle).min(MAX_WAIT));
+            // Brokers answer within half of the time after which they count as lost.
+            let longest = MAX_WAIT.min(self.client.timeout() / 2);
+            let wait = idle_limit.map_or(longest, |limit| limit.saturating_sub(idle).min(longest));
             if self.read_round(wait)? {
                 last_record = Instant::now();
             }

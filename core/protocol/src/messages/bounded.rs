@@ -43,11 +43,6 @@ impl BoundedBuf {
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted
     }
-
-    /// Bytes that were not read.
-    pub(super) fn left(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
 impl Buf for BoundedBuf {

@@ -191,11 +191,15 @@ pub enum Operation<'a> {
     Truncate {
         /// New end.
         end_offset: Offset,
+        /// Generation that the log enters with it.
+        generation: u32,
     },
     /// The log starts anew, empty, at this offset.
     Reset {
         /// New start and end.
         start_offset: Offset,
+        /// Generation that the log enters with it.
+        generation: u32,
     },
     /// Records below this offset are gone.
     LogStart {
@@ -222,6 +226,8 @@ pub enum Operation<'a> {
         position: u64,
         /// Whether appends that follow are not in the journal.
         unjournaled: bool,
+        /// Generation that the log enters with it.
+        generation: u32,
     },
     /// Raft's hard state of the metadata log.
     Vote {
@@ -316,13 +322,18 @@ impl Operation<'_> {
                 out.put_slice(batch);
                 return batch_at;
             }
-            Self::Truncate { end_offset: offset }
+            Self::Truncate {
+                end_offset: offset,
+                generation,
+            }
             | Self::Reset {
                 start_offset: offset,
+                generation,
+            } => {
+                out.put_i64_le(offset.0);
+                out.put_u32_le(*generation);
             }
-            | Self::LogStart {
-                start_offset: offset,
-            } => out.put_i64_le(offset.0),
+            Self::LogStart { start_offset } => out.put_i64_le(start_offset.0),
             Self::EpochStart {
                 epoch,
                 start_offset,
@@ -336,11 +347,13 @@ impl Operation<'_> {
                 segment,
                 position,
                 unjournaled,
+                generation,
             } => {
                 out.put_i64_le(offset.0);
                 out.put_i64_le(segment.0);
                 out.put_u64_le(*position);
                 out.put_u8(u8::from(*unjournaled));
+                out.put_u32_le(*generation);
             }
             Self::Vote { term, vote, commit } => {
                 out.put_u64_le(*term);
@@ -419,9 +432,11 @@ fn read_operation(kind: u8, mut body: Reader<'_>) -> Result<Option<Operation<'_>
         },
         TRUNCATE => Operation::Truncate {
             end_offset: Offset(body.i64()?),
+            generation: body.u32()?,
         },
         RESET => Operation::Reset {
             start_offset: Offset(body.i64()?),
+            generation: body.u32()?,
         },
         LOG_START => Operation::LogStart {
             start_offset: Offset(body.i64()?),
@@ -436,6 +451,7 @@ fn read_operation(kind: u8, mut body: Reader<'_>) -> Result<Option<Operation<'_>
             segment: Offset(body.i64()?),
             position: body.u64()?,
             unjournaled: body.u8()? != 0,
+            generation: body.u32()?,
         },
         VOTE => Operation::Vote {
             term: body.u64()?,
@@ -485,9 +501,11 @@ mod tests {
             },
             Operation::Truncate {
                 end_offset: Offset(6),
+                generation: 1,
             },
             Operation::Reset {
                 start_offset: Offset(60),
+                generation: 2,
             },
             Operation::LogStart {
                 start_offset: Offset(61),
@@ -502,6 +520,7 @@ mod tests {
                 segment: Offset(0),
                 position: 99,
                 unjournaled: true,
+                generation: 3,
             },
             Operation::Vote {
                 term: 1,

@@ -171,6 +171,7 @@ mod tests {
                 last_offset: Offset(0),
                 segment: Offset(0),
                 position: 0,
+                generation: 0,
             },
         };
         let copied = frame.append(entry, &operation, LogId(1));

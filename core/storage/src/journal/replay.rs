@@ -127,6 +127,35 @@ impl Replay {
         })
     }
 
+    /// Whether frames show that a newer checkpoint than the one that starts here was written: what
+    /// replay would need from here on may be overwritten.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn is_outdated(
+        &self,
+        disk: &mut dyn Disk,
+        start: JournalStart,
+    ) -> Result<bool, ReplayError> {
+        for file in 0..self.file_count {
+            let Some(frame) = self.frame_at(disk, file, 0)? else {
+                continue;
+            };
+            let FrameHeader {
+                link,
+                trim_sequence,
+                ..
+            } = frame.header;
+            let same = link.incarnation == start.link.incarnation;
+            if link.incarnation > start.link.incarnation
+                || (same && trim_sequence > start.link.sequence)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Where the newest incarnation starts, for when no checkpoint is left to say so.
     ///
     /// # Errors
@@ -223,15 +252,20 @@ impl Replay {
         let torn = self
             .header_at(disk, &path, position)?
             .is_some_and(|header| header.link == link);
-        for block in headers_from(disk, &path, position + step)? {
-            let header = self.header_at(disk, &path, block)?;
-            let candidate = header.is_some_and(|header| header.link.sequence > link.sequence);
-            if candidate
-                && self
-                    .frame_at(disk, file, block)?
-                    .is_some_and(|frame| vouches(&frame))
-            {
-                return Err(damaged());
+        // The unreadable frame may be the first of the next file.
+        let next = (file + 1) % self.file_count.max(1);
+        for (file, from) in [(file, position + step), (next, step)] {
+            let path = ring_path(file);
+            for block in headers_from(disk, &path, from)? {
+                let header = self.header_at(disk, &path, block)?;
+                let candidate = header.is_some_and(|header| header.link.sequence > link.sequence);
+                if candidate
+                    && self
+                        .frame_at(disk, file, block)?
+                        .is_some_and(|f| vouches(&f))
+                {
+                    return Err(damaged());
+                }
             }
         }
         for other in (0..self.file_count).filter(|other| *other != file) {

@@ -1,6 +1,7 @@
 //! Numbers frames, places them in the ring of files, and says what may be overwritten.
 
 use bytes::Bytes;
+use chronik_model::LogId;
 
 use super::format::{ChainLink, FRAME_ALIGNMENT, FrameHeader};
 use super::frame::SealedFrame;
@@ -58,6 +59,15 @@ struct UsedFile {
     link: ChainLink,
 }
 
+impl UsedFile {
+    const fn start(&self) -> JournalStart {
+        JournalStart {
+            file: self.file,
+            link: self.link,
+        }
+    }
+}
+
 /// The ring of files.
 ///
 /// ```text
@@ -78,8 +88,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Files that only control operations may take, so that a full journal can still be told to
-    /// delete what fills it.
+    /// Files that only control operations and metadata may take, so that a full journal can still
+    /// be told to delete what fills it (rule J9).
     const RESERVED_FILES: usize = 1;
 
     /// A ring of `file_count` (at least 3) files of `file_bytes` each, empty from `start` on.
@@ -158,17 +168,22 @@ impl Ring {
     }
 
     /// Once half of the ring is used: where replay could start so that about a quarter of it becomes
-    /// free. Frames before that point must be reflected in a checkpoint first.
+    /// free. Frames before that point are durable, and must be reflected in a checkpoint first.
     #[must_use]
     pub fn wanted_trim(&self) -> Option<JournalStart> {
         if self.used.len() * 2 < self.file_count {
             return None;
         }
         let keep_from = (self.file_count / 4).clamp(1, self.used.len() - 1);
-        self.used.get(keep_from).map(|used| JournalStart {
-            file: used.file,
-            link: used.link,
-        })
+        let durable = |used: &&UsedFile| used.link.sequence <= self.completed_sequence + 1;
+        let start = self.used.get(keep_from).filter(durable);
+        start.map(UsedFile::start)
+    }
+
+    /// Where replay starts as long as nothing is trimmed: what a checkpoint of a clean stop names.
+    #[must_use]
+    pub fn oldest(&self) -> Option<JournalStart> {
+        self.used.first().map(UsedFile::start)
     }
 
     /// A checkpoint that replays from `start` is durable: files before it are free.
@@ -176,6 +191,17 @@ impl Ring {
         if let Some(keep_from) = self.used.iter().position(|used| used.link == start.link) {
             self.used.drain(..keep_from);
             self.trim_sequence = start.link.sequence;
+        }
+    }
+
+    /// Where the next incarnation may start: behind everything that was written.
+    #[must_use]
+    pub fn successor(&self) -> JournalStart {
+        let incarnation = self.next.incarnation + 1;
+        let link = ChainLink::start(&self.directory_id, incarnation, self.next.sequence);
+        JournalStart {
+            file: (self.current() + 1) % self.file_count,
+            link,
         }
     }
 
@@ -216,7 +242,10 @@ impl Ring {
     }
 
     fn check_room(&self, frames: &[SealedFrame]) -> Result<(), RingError> {
-        let data = frames.iter().any(|frame| !frame.entries.is_empty());
+        let data = frames
+            .iter()
+            .flat_map(|frame| &frame.entries)
+            .any(|entry| entry.log_id != LogId::METADATA);
         let reserved = if data { Self::RESERVED_FILES } else { 0 };
         let mut free = self.file_count.saturating_sub(self.used.len() + reserved);
         let mut position = self.position;

@@ -63,12 +63,14 @@ impl SegmentIndex {
     /// Where to start looking for the first batch with a timestamp of at least `timestamp_ms`.
     #[must_use]
     pub fn floor_of_time(&self, timestamp_ms: i64) -> u64 {
-        let after = self
+        // Entries learned from reads do not know what lies before them, so they say nothing.
+        let known = self
             .entries
-            .partition_point(|entry| entry.max_timestamp_before < timestamp_ms);
-        after
-            .checked_sub(1)
-            .and_then(|index| self.entries.get(index))
+            .iter()
+            .filter(|entry| entry.max_timestamp_before != i64::MIN);
+        known
+            .take_while(|entry| entry.max_timestamp_before < timestamp_ms)
+            .last()
             .map_or(0, |entry| entry.position)
     }
 
@@ -158,6 +160,19 @@ mod tests {
         check(6, 100);
         check(7, 100);
         check(8, 300);
+    }
+
+    #[test]
+    fn learned_entries_help_offsets_but_never_timestamps() {
+        let mut learned = index();
+        learned.push(IndexEntry {
+            offset: Offset(40),
+            position: 400,
+            max_timestamp_before: i64::MIN,
+        });
+        assert_eq!(learned.floor(Offset(41)), 400);
+        assert_eq!(learned.floor_of_time(6), 100);
+        assert_eq!(learned.floor_of_time(100), 300);
     }
 
     #[test]

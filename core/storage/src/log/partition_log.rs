@@ -16,6 +16,7 @@ use bytes::Bytes;
 use chronik_model::batch::BatchHeader;
 use chronik_model::{LeaderEpoch, LogId, Offset, TopicPartition};
 
+use super::cut::Cut;
 use super::epochs::EpochHistory;
 use super::producers::{ProducerTable, Sequenced};
 use super::segment::{AppendedBatch, Segment, TailBatch};
@@ -79,6 +80,16 @@ pub struct RecoveryPoint {
     pub unjournaled: bool,
 }
 
+impl RecoveryPoint {
+    /// The recovery point of a log without records.
+    pub const START: Self = Self {
+        offset: Offset::ZERO,
+        segment: Offset::ZERO,
+        position: 0,
+        unjournaled: false,
+    };
+}
+
 /// A change of mode that is on its way (rule J8): nothing at or behind `at` is acknowledged before
 /// everything below is synced and the journal says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +139,8 @@ pub struct Placement {
     pub segment: Offset,
     /// Byte in that segment.
     pub position: u64,
+    /// Generation of the log that it was appended to.
+    pub generation: u32,
 }
 
 /// See the module.
@@ -161,6 +174,15 @@ pub struct PartitionLog {
     pub segments: VecDeque<Segment>,
     /// Batches in memory, oldest first.
     pub tail: VecDeque<TailBatch>,
+    /// Unjournaled batches that wait for journaled ones before them to be durable.
+    pub held: VecDeque<TailBatch>,
+    /// Counts truncations, resets and changes of mode, so that recovery can order them.
+    pub generation: u32,
+    /// Ends that were taken back and may still be in the files, oldest first.
+    pub cuts: VecDeque<Cut>,
+    /// Lowest end of a cut that no journaled recovery point covers: without the journal, nothing
+    /// behind it may be acknowledged.
+    pub uncovered_cut: Option<Offset>,
     /// Journal frames with data that is not synced in the segments: (sequence, end of its data).
     pub unsynced: VecDeque<(u64, Offset)>,
     /// Leader epochs.
@@ -196,6 +218,10 @@ impl PartitionLog {
             switch: None,
             segments: VecDeque::from([Segment::new(start)]),
             tail: VecDeque::new(),
+            held: VecDeque::new(),
+            generation: 0,
+            cuts: VecDeque::new(),
+            uncovered_cut: None,
             unsynced: VecDeque::new(),
             epochs: EpochHistory::default(),
             producers: ProducerTable::default(),
@@ -213,6 +239,14 @@ impl PartitionLog {
         match self.switch {
             Some(switch) => end(switch.from).min(switch.at),
             None => end(self.mode),
+        }
+    }
+
+    /// End of what survives a power cut for certain.
+    fn durable_end(&self) -> Offset {
+        match self.switch {
+            Some(_) => self.synced_end,
+            None => self.synced_end.max(self.committed_end),
         }
     }
 
@@ -244,7 +278,8 @@ impl PartitionLog {
         let position = active.append(&batch, interval);
         self.epochs.assign(leader_epoch, base_offset);
         if let Some(sequenced) = sequenced(header) {
-            self.producers.record(&sequenced, base_offset, last_offset);
+            let offsets = (base_offset, last_offset);
+            self.producers.record(&sequenced, offsets, self.durable_end());
         }
         self.log_end = last_offset.next();
         Placement {
@@ -252,24 +287,52 @@ impl PartitionLog {
             last_offset,
             segment,
             position,
+            generation: self.generation,
         }
     }
 
-    /// Keeps a placed batch's bytes in memory.
+    /// Keeps a placed batch's bytes in memory once it is durable in the journal.
     pub fn attach(&mut self, placement: Placement, bytes: Bytes) {
-        let Placement {
-            base_offset,
-            last_offset,
-            segment,
-            position,
-        } = placement;
-        self.tail.push_back(TailBatch {
-            base_offset,
-            last_offset,
-            segment,
-            position,
-            bytes,
-        });
+        self.tail.push_back(tail_batch(placement, bytes));
+    }
+
+    /// Keeps a placed batch's bytes in memory that the journal does not get. They stay apart while
+    /// journaled batches before them are in flight, so that the tail is in order.
+    pub fn attach_unjournaled(&mut self, placement: Placement, bytes: Bytes) {
+        let batch = tail_batch(placement, bytes);
+        if self.waits_for_journal() {
+            self.held.push_back(batch);
+        } else {
+            self.tail.push_back(batch);
+        }
+    }
+
+    fn waits_for_journal(&self) -> bool {
+        self.switch
+            .is_some_and(|switch| switch.from == Mode::Journaled && self.committed_end < switch.at)
+    }
+
+    /// Moves held batches to the tail if what they wait for is there.
+    pub fn release_held(&mut self) {
+        if !self.waits_for_journal() {
+            self.tail.append(&mut self.held);
+        }
+    }
+
+    /// Bytes that are appended but not in the segment files.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::unwritten_bytes).sum()
+    }
+
+    /// Largest timestamp of the newest segment that has one, in ms.
+    #[must_use]
+    pub fn last_timestamp_ms(&self) -> i64 {
+        let newest = self.segments.iter().rev();
+        newest
+            .map(|segment| segment.max_timestamp_ms)
+            .find(|timestamp| *timestamp != i64::MIN)
+            .unwrap_or(i64::MIN)
     }
 
     fn must_roll(&self, batch: &AppendedBatch) -> bool {
@@ -382,45 +445,6 @@ impl PartitionLog {
             .map_or(self.written_end, |batch| batch.last_offset.next())
     }
 
-    /// Forgets everything at and behind `end`, whose segment keeps `position` bytes.
-    pub fn truncate_to(&mut self, end: Offset, position: u64) {
-        let kept = self
-            .segment_of(end)
-            .map_or(end, |segment| segment.base_offset);
-        self.segments.retain(|segment| segment.base_offset <= kept);
-        let active = self.active();
-        active.bytes = position;
-        active.written_bytes = active.written_bytes.min(position);
-        active.synced_bytes = active.synced_bytes.min(position);
-        active.index.truncate(position);
-        self.tail.retain(|batch| batch.last_offset < end);
-        self.epochs.truncate_end(end);
-        self.producers.truncate_end(end);
-        self.log_end = end;
-        for bound in [
-            &mut self.written_end,
-            &mut self.synced_end,
-            &mut self.committed_end,
-            &mut self.log_start,
-        ] {
-            *bound = (*bound).min(end);
-        }
-    }
-
-    /// Empties the log; it goes on at `start`.
-    pub fn reset_to(&mut self, start: Offset) {
-        self.segments = VecDeque::from([Segment::new(start)]);
-        self.tail.clear();
-        self.unsynced.clear();
-        self.epochs = EpochHistory::default();
-        self.producers = ProducerTable::default();
-        self.log_start = start;
-        self.log_end = start;
-        self.written_end = start;
-        self.synced_end = start;
-        self.committed_end = start;
-    }
-
     /// Moves the log start up and lets go of what lies wholly before it. Returns the segments whose
     /// files can go; the active segment stays.
     pub fn advance_start(&mut self, start: Offset) -> Vec<Offset> {
@@ -449,6 +473,23 @@ impl PartitionLog {
             self.tail.pop_front();
         }
         gone
+    }
+}
+
+const fn tail_batch(placement: Placement, bytes: Bytes) -> TailBatch {
+    let Placement {
+        base_offset,
+        last_offset,
+        segment,
+        position,
+        generation: _,
+    } = placement;
+    TailBatch {
+        base_offset,
+        last_offset,
+        segment,
+        position,
+        bytes,
     }
 }
 

@@ -10,8 +10,11 @@ use rustc_hash::FxHashMap;
 
 use crate::codec::{Reader, Truncated, put_count};
 
-/// Batches remembered per producer, as many as a client may have in flight.
+/// Batches remembered per producer, as many as a client may have in flight. Older ones stay until
+/// these are durable, so that a crash that loses the newest still knows the ones before.
 pub const BATCHES_REMEMBERED: usize = 5;
+/// Batches remembered per producer at most.
+const MAX_BATCHES: usize = 64;
 /// Producers remembered per partition; the longest idle ones give way.
 pub const MAX_PRODUCERS: usize = 100_000;
 
@@ -33,6 +36,8 @@ pub struct Sequenced {
 /// A batch as remembered for answering its duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RememberedBatch {
+    /// The producer's epoch.
+    pub epoch: ProducerEpoch,
     /// Sequence of the first record.
     pub first_sequence: i32,
     /// Sequence of the last record.
@@ -87,6 +92,19 @@ pub struct ProducerTable {
     producers: FxHashMap<i64, Producer>,
 }
 
+impl Producer {
+    /// Keeps the newest batches and, as long as any of them may be lost, those before them.
+    fn forget_old(&mut self, durable: Offset) {
+        let newer_are_durable = |batches: &VecDeque<RememberedBatch>| {
+            let newer = batches.get(BATCHES_REMEMBERED);
+            newer.is_some_and(|newer| newer.last_offset < durable)
+        };
+        while newer_are_durable(&self.batches) || self.batches.len() > MAX_BATCHES {
+            self.batches.pop_front();
+        }
+    }
+}
+
 /// Sequences wrap to 0 behind `i32::MAX`.
 const fn following(sequence: i32) -> i32 {
     if sequence == i32::MAX {
@@ -115,9 +133,10 @@ impl ProducerTable {
                 found => Err(SequenceError::OutOfOrder { expected: 0, found }),
             };
         }
-        let duplicate = producer.batches.iter().find(|known| {
-            (known.first_sequence, known.last_sequence)
-                == (batch.first_sequence, batch.last_sequence)
+        let newest = producer.batches.iter().rev().take(BATCHES_REMEMBERED);
+        let duplicate = newest.into_iter().find(|known| {
+            (known.epoch, known.first_sequence, known.last_sequence)
+                == (batch.epoch, batch.first_sequence, batch.last_sequence)
         });
         if let Some(known) = duplicate {
             return Ok(SequenceCheck::Duplicate(*known));
@@ -135,15 +154,21 @@ impl ProducerTable {
         Ok(SequenceCheck::New)
     }
 
-    /// Records an appended batch without judging it. Batches that are known already, as replay
-    /// meets them, change nothing.
-    pub fn record(&mut self, batch: &Sequenced, base_offset: Offset, last_offset: Offset) {
+    /// Records an appended batch without judging it; everything below `durable` survives a crash.
+    /// Batches that are known already, as replay meets them, change nothing.
+    pub fn record(
+        &mut self,
+        batch: &Sequenced,
+        (base_offset, last_offset): (Offset, Offset),
+        durable: Offset,
+    ) {
         if self.producers.len() >= MAX_PRODUCERS
             && !self.producers.contains_key(&batch.producer_id.0)
         {
             self.forget_longest_idle();
         }
         let remembered = RememberedBatch {
+            epoch: batch.epoch,
             first_sequence: batch.first_sequence,
             last_sequence: batch.last_sequence,
             base_offset,
@@ -164,14 +189,19 @@ impl ProducerTable {
         {
             return;
         }
-        if producer.epoch != batch.epoch {
-            producer.epoch = batch.epoch;
-            producer.batches.clear();
-        }
-        if producer.batches.len() == BATCHES_REMEMBERED {
-            producer.batches.pop_front();
-        }
+        producer.epoch = batch.epoch;
         producer.batches.push_back(remembered);
+        producer.forget_old(durable);
+    }
+
+    /// Forgets batches that only a crash could have called for; everything below `durable`
+    /// survives one.
+    pub fn settle(&mut self, durable: Offset) {
+        for id in self.sorted_ids() {
+            if let Some(producer) = self.producers.get_mut(&id) {
+                producer.forget_old(durable);
+            }
+        }
     }
 
     /// Forgets batches at and behind `end`, as their records are gone.
@@ -179,8 +209,9 @@ impl ProducerTable {
         for producer in self.sorted_ids() {
             if let Some(known) = self.producers.get_mut(&producer) {
                 known.batches.retain(|batch| batch.last_offset < end);
-                if known.batches.is_empty() {
-                    self.producers.remove(&producer);
+                match known.batches.back() {
+                    Some(last) => known.epoch = last.epoch,
+                    None => drop(self.producers.remove(&producer)),
                 }
             }
         }
@@ -238,9 +269,9 @@ impl ProducerTable {
                 continue;
             };
             out.put_i64_le(id);
-            out.put_i16_le(producer.epoch.0);
             put_count(out, producer.batches.len());
             for batch in &producer.batches {
+                out.put_i16_le(batch.epoch.0);
                 out.put_i32_le(batch.first_sequence);
                 out.put_i32_le(batch.last_sequence);
                 out.put_i64_le(batch.base_offset.0);
@@ -256,12 +287,12 @@ impl ProducerTable {
     /// The bytes end too early.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
         let mut table = Self::default();
-        for _ in 0..reader.count(14)? {
+        for _ in 0..reader.count(12)? {
             let id = reader.i64()?;
-            let epoch = ProducerEpoch(reader.i16()?);
             let mut batches = VecDeque::new();
-            for _ in 0..reader.count(32)? {
+            for _ in 0..reader.count(34)? {
                 batches.push_back(RememberedBatch {
+                    epoch: ProducerEpoch(reader.i16()?),
                     first_sequence: reader.i32()?,
                     last_sequence: reader.i32()?,
                     base_offset: Offset(reader.i64()?),
@@ -269,8 +300,9 @@ impl ProducerTable {
                     timestamp_ms: reader.i64()?,
                 });
             }
-            batches.truncate(BATCHES_REMEMBERED);
-            table.producers.insert(id, Producer { epoch, batches });
+            if let Some(epoch) = batches.back().map(|batch| batch.epoch) {
+                table.producers.insert(id, Producer { epoch, batches });
+            }
         }
         Ok(table)
     }
@@ -295,7 +327,7 @@ mod tests {
         let mut table = ProducerTable::default();
         for first in (0..60).step_by(10) {
             let offset = Offset(i64::from(first));
-            table.record(&batch(1, first, first + 9), offset, offset + 9);
+            table.record(&batch(1, first, first + 9), (offset, offset + 9), offset + 10);
         }
         table
     }
@@ -326,7 +358,7 @@ mod tests {
     #[test]
     fn sequences_wrap_behind_the_largest() {
         let mut table = ProducerTable::default();
-        table.record(&batch(0, i32::MAX - 1, 1), Offset(0), Offset(3));
+        table.record(&batch(0, i32::MAX - 1, 1), (Offset(0), Offset(3)), Offset(0));
         assert_eq!(table.check(&batch(0, 2, 2)), Ok(SequenceCheck::New));
     }
 
@@ -336,11 +368,27 @@ mod tests {
         table().encode(&mut bytes);
         let mut restored = ProducerTable::decode(&mut Reader::new(&bytes)).unwrap();
         assert_eq!(restored, table());
-        restored.record(&batch(1, 50, 59), Offset(50), Offset(59));
+        restored.record(&batch(1, 50, 59), (Offset(50), Offset(59)), Offset(0));
         assert_eq!(restored, table());
         for length in 0..bytes.len() {
             assert!(ProducerTable::decode(&mut Reader::new(&bytes[..length])).is_err());
         }
+    }
+
+    #[test]
+    fn a_crash_that_loses_the_newest_batches_still_knows_the_older_ones() {
+        let mut table = ProducerTable::default();
+        for first in 0..8 {
+            let offset = Offset(i64::from(first));
+            let epoch = if first < 6 { 1 } else { 2 };
+            table.record(&batch(epoch, first, first), (offset, offset), Offset(1));
+        }
+        table.truncate_end(Offset(2));
+        for first in 0..2 {
+            let known = table.check(&batch(1, first, first));
+            assert!(matches!(known, Ok(SequenceCheck::Duplicate(_))), "{first}");
+        }
+        assert_eq!(table.check(&batch(1, 2, 2)), Ok(SequenceCheck::New));
     }
 
     #[test]

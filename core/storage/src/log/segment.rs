@@ -26,6 +26,8 @@ pub struct Segment {
     pub index: SegmentIndex,
     /// What the index file holds, where the index in memory is partial.
     pub index_state: IndexState,
+    /// Whether its index file was written, or never will be.
+    pub sealed: bool,
 }
 
 /// How much of a segment's index is in memory.
@@ -53,6 +55,24 @@ impl Segment {
             first_timestamp_ms: None,
             index: SegmentIndex::default(),
             index_state: IndexState::Complete,
+            sealed: false,
+        }
+    }
+
+    /// Bytes that are appended but not in the file.
+    #[must_use]
+    pub const fn unwritten_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.written_bytes)
+    }
+
+    /// Keeps the first `position` bytes.
+    pub fn truncate(&mut self, position: u64) {
+        self.bytes = position;
+        self.written_bytes = self.written_bytes.min(position);
+        self.synced_bytes = self.synced_bytes.min(position);
+        self.index.truncate(position);
+        if self.index_state == IndexState::OnDisk {
+            self.index_state = IndexState::Missing;
         }
     }
 

@@ -3,7 +3,7 @@
 use chronik_model::ids::base_url_decode_16;
 use chronik_model::{LogId, Offset, PartitionIndex, TopicId, TopicPartition};
 
-use super::scan::{extend_from_files, segment_files};
+use super::scan::{Scan, segment_files};
 use super::{DirectoryShape, RecoveryReport, first_checkpoint};
 use crate::checkpoint::{Checkpoint, LogCheckpoint};
 use crate::disk::{Disk, DiskError};
@@ -29,6 +29,7 @@ pub(super) fn checkpoint(
             LogId::METADATA,
             METADATA_PARTITION,
             METADATA_DIRECTORY,
+            report,
         )?;
         checkpoint.logs.push(log);
     }
@@ -39,7 +40,7 @@ pub(super) fn checkpoint(
                 checkpoint.next_log_id = checkpoint.next_log_id.max(log_id.0 + 1);
                 checkpoint
                     .logs
-                    .push(scan(disk, log_id, partition, &directory)?);
+                    .push(scan(disk, log_id, partition, &directory, report)?);
             }
             None => report
                 .warnings
@@ -47,6 +48,11 @@ pub(super) fn checkpoint(
         }
     }
     report.rebuilt |= !checkpoint.logs.is_empty();
+    if report.rebuilt {
+        report.warnings.push(
+            "no current checkpoint: every segment was scanned; Raft's vote is the last one in the journal".to_owned(),
+        );
+    }
     Ok(checkpoint)
 }
 
@@ -55,6 +61,7 @@ fn scan(
     log_id: LogId,
     partition: TopicPartition,
     directory: &str,
+    report: &mut RecoveryReport,
 ) -> Result<LogCheckpoint, DiskError> {
     let mut log = PartitionLog::new(
         log_id,
@@ -68,11 +75,27 @@ fn scan(
         log.segments.clear();
         log.segments.push_back(crate::log::Segment::new(*base));
     }
-    extend_from_files(disk, &mut log, &files, 0)?;
+    let scan = Scan {
+        files: &files,
+        limit: Offset(i64::MAX),
+        gapless: false,
+    };
+    scan.extend(disk, &mut log)?;
     for (base, _) in &files {
         if log.segment_mut(*base).is_some() {
             disk.sync(&log.file(*base).log_path())?;
         }
+    }
+    if !files.is_empty() {
+        disk.sync_directory(directory)?;
+    }
+    let found: u64 = files.iter().map(|(_, bytes)| *bytes).sum();
+    let kept: u64 = log.segments.iter().map(|segment| segment.bytes).sum();
+    if kept < found {
+        let (lost, end) = (found - kept, log.log_end);
+        report.warnings.push(format!(
+            "{directory}: intact up to offset {end}; {lost} bytes behind it are dropped unless the journal has them"
+        ));
     }
     for segment in &mut log.segments {
         segment.synced_bytes = segment.bytes;

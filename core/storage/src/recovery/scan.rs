@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use chronik_model::Offset;
-use chronik_model::batch;
+use chronik_model::batch::{self, BatchHeader};
 
 use crate::disk::{Disk, DiskError, DiskErrorKind};
 use crate::log::PartitionLog;
 use crate::log::Segment;
 use crate::log::partition_log::NewBatch;
-use crate::log::segment::IndexState;
 use crate::select::{HeaderWalk, ReadFailure};
 
 /// Base offsets and sizes of the segments in a directory, oldest first.
@@ -28,88 +27,99 @@ pub(super) fn segment_files(
     Ok(files)
 }
 
-/// Adds the intact batches of `files` behind the end of the log, and cuts off what is not intact.
-/// `position` is where the first file's unknown part starts.
-pub(super) fn extend_from_files(
-    disk: &mut dyn Disk,
-    log: &mut PartitionLog,
-    files: &[(Offset, u64)],
-    position: u64,
-) -> Result<u64, DiskError> {
-    let mut batches = 0;
-    let mut start = position;
-    let mut intact = true;
-    for (base, size) in files {
-        let path = log.file(*base).log_path();
-        if !intact
-            || *base < log.active().base_offset
-            || (*base > log.log_end && log.log_end > log.log_start)
-        {
-            disk.remove(&path)?;
-            continue;
-        }
-        if log.active().base_offset != *base {
-            if log.log_end < *base {
-                log.log_start = *base;
-                log.log_end = *base;
-                log.segments.clear();
-            }
-            log.segments.push_back(Segment::new(*base));
-        }
-        let end = extend_from_file(disk, log, &path, (start, *size), &mut batches)?;
-        if end < *size {
-            disk.truncate(&path, end)?;
-            intact = false;
-        }
-        start = 0;
-    }
-    log.written_end = log.log_end;
-    log.committed_end = log.log_end;
-    for segment in &mut log.segments {
-        segment.written_bytes = segment.bytes;
-    }
-    Ok(batches)
+/// Which part of the segment files to take into a log.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    /// Base offsets and sizes.
+    pub(super) files: &'a [(Offset, u64)],
+    /// Only batches that end before this offset.
+    pub(super) limit: Offset,
+    /// Each batch must begin where the one before it ended.
+    pub(super) gapless: bool,
 }
 
-/// Takes intact batches in and returns the byte behind the last one.
-fn extend_from_file(
-    disk: &mut dyn Disk,
-    log: &mut PartitionLog,
-    path: &str,
-    (start, size): (u64, u64),
-    batches: &mut u64,
-) -> Result<u64, DiskError> {
-    let mut walk = HeaderWalk::new(start, size);
-    let mut end = start;
-    let mut read = |position, length| {
-        disk.read(path, position, length)
-            .map(Bytes::from)
-            .map_err(ReadFailure::Disk)
-    };
-    loop {
-        let (position, header) = match walk.next(&mut read) {
-            Ok(Some(found)) => found,
-            Ok(None) | Err(ReadFailure::Corrupt { .. }) => return Ok(end),
-            Err(ReadFailure::Disk(error)) => return Err(error),
-        };
-        let bytes = match read(position, header.size_bytes()) {
-            Ok(bytes) => bytes,
-            Err(ReadFailure::Corrupt { .. }) => return Ok(end),
-            Err(ReadFailure::Disk(error)) => return Err(error),
-        };
-        if batch::verify(&bytes).is_err() || header.base_offset() < log.log_end {
-            return Ok(end);
+impl Scan<'_> {
+    /// Adds intact batches behind the end of the log, up to the first one that is not intact, and
+    /// returns their number.
+    pub(super) fn extend(
+        &self,
+        disk: &mut dyn Disk,
+        log: &mut PartitionLog,
+    ) -> Result<u64, DiskError> {
+        let mut batches = 0;
+        for (base, size) in self.files {
+            let active = log.active().base_offset;
+            if *base < active {
+                continue;
+            }
+            if *base > active {
+                if *base != log.log_end || *base >= self.limit {
+                    break;
+                }
+                log.segments.push_back(Segment::new(*base));
+            }
+            if !self.extend_from_file(disk, log, *size, &mut batches)? {
+                break;
+            }
         }
-        // The file decides where segments end, not the settings of today.
-        let limit = std::mem::replace(&mut log.config.segment_bytes, u64::MAX);
-        let age = std::mem::replace(&mut log.config.segment_ms, i64::MAX);
-        log.place(&NewBatch::stored(&header));
-        log.config.segment_bytes = limit;
-        log.config.segment_ms = age;
-        log.active().index_state = IndexState::Complete;
-        *batches += 1;
-        end = position + header.size_bytes() as u64;
+        log.written_end = log.log_end;
+        log.committed_end = log.log_end;
+        for segment in &mut log.segments {
+            segment.written_bytes = segment.bytes;
+        }
+        Ok(batches)
     }
+
+    /// Takes batches of the last segment in; false when it does not end in a whole, wanted batch.
+    fn extend_from_file(
+        &self,
+        disk: &mut dyn Disk,
+        log: &mut PartitionLog,
+        size: u64,
+        batches: &mut u64,
+    ) -> Result<bool, DiskError> {
+        let (base, start) = (log.active().base_offset, log.active().bytes);
+        let path = log.file(base).log_path();
+        let mut walk = HeaderWalk::new(start, size);
+        let mut read = |position, length| {
+            disk.read(&path, position, length)
+                .map(Bytes::from)
+                .map_err(ReadFailure::Disk)
+        };
+        loop {
+            let (position, header) = match walk.next(&mut read) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(log.active().bytes == size),
+                Err(ReadFailure::Corrupt { .. }) => return Ok(false),
+                Err(ReadFailure::Disk(error)) => return Err(error),
+            };
+            let bytes = match read(position, header.size_bytes()) {
+                Ok(bytes) => bytes,
+                Err(ReadFailure::Corrupt { .. }) => return Ok(false),
+                Err(ReadFailure::Disk(error)) => return Err(error),
+            };
+            let follows = if self.gapless {
+                header.base_offset() == log.log_end
+            } else {
+                header.base_offset() >= log.log_end
+            };
+            let wanted = follows && header.last_offset() < self.limit;
+            if !wanted || batch::verify(&bytes).is_err() {
+                return Ok(false);
+            }
+            take(log, &header);
+            *batches += 1;
+        }
+    }
+}
+
+/// Takes a batch in where it stands: the file decides where segments end, not the settings of today.
+fn take(log: &mut PartitionLog, header: &BatchHeader) {
+    let limit = std::mem::replace(&mut log.config.segment_bytes, u64::MAX);
+    let age = std::mem::replace(&mut log.config.segment_ms, i64::MAX);
+    log.place(&NewBatch::stored(header));
+    log.config.segment_bytes = limit;
+    log.config.segment_ms = age;
 }
 
 /// Byte of the first batch of a file that reaches `end` or lies behind it.

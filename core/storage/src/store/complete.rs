@@ -5,6 +5,7 @@ use chronik_model::{LogId, Offset};
 
 use super::{LogSlot, LogStore, Pending};
 use crate::disk::{DiskData, DiskDone, DiskError, DiskErrorKind, DiskOp};
+use crate::log::Mode;
 use crate::log::index::{IndexEntry, SegmentIndex};
 use crate::log::segment::IndexState;
 use crate::select::{Selected, TimestampHit};
@@ -28,6 +29,18 @@ pub enum Completion {
     },
 }
 
+/// A part of a segment that was written or synced.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    segment: Offset,
+    /// Bytes from the front of the segment.
+    bytes: u64,
+    /// Offset behind them.
+    end: Offset,
+    /// Generation of the log when it was asked for.
+    generation: u32,
+}
+
 impl LogStore {
     /// Takes in a finished operation.
     pub fn disk_done(&mut self, done: DiskDone) -> Option<Completion> {
@@ -38,8 +51,15 @@ impl LogStore {
                 segment,
                 end_position,
                 end,
+                generation,
             } => {
-                self.write_done(slot, log_id, segment, (end_position, end), done.result);
+                let written = Extent {
+                    segment,
+                    bytes: end_position,
+                    end,
+                    generation,
+                };
+                self.write_done(slot, log_id, written, done.result);
                 None
             }
             Pending::Sync {
@@ -48,25 +68,68 @@ impl LogStore {
                 segment,
                 bytes,
                 end,
+                generation,
             } => {
-                self.sync_done(slot, log_id, segment, (bytes, end), done.result);
+                let synced = Extent {
+                    segment,
+                    bytes,
+                    end,
+                    generation,
+                };
+                self.sync_done(slot, log_id, synced, done.result);
                 None
             }
             Pending::Read {
                 slot,
                 log_id,
                 segment,
+                request,
                 ticket,
             } => {
                 let result = done.result.and_then(expect_batches);
                 if let Ok(selected) = &result {
+                    if selected.bytes.is_empty() {
+                        return self.read_on(slot, log_id, segment, &request, ticket);
+                    }
                     self.learn(slot, log_id, segment, selected);
                 }
                 Some(Completion::Read { ticket, result })
             }
-            Pending::Timestamp { ticket } => {
+            Pending::Timestamp {
+                slot,
+                log_id,
+                segment,
+                query,
+                ticket,
+            } => {
                 let result = done.result.and_then(expect_timestamp);
+                if result == Ok(None) {
+                    return self.look_on(slot, log_id, segment, &query, ticket);
+                }
                 Some(Completion::Timestamp { ticket, result })
+            }
+            Pending::Locate {
+                slot,
+                log_id,
+                segment,
+                end_position,
+            } => {
+                if self.same_log(slot, log_id).is_some() {
+                    let result = done.result.and_then(expect_batches);
+                    self.located(slot, segment, end_position, result);
+                }
+                None
+            }
+            Pending::Cut { slot, log_id } => {
+                if self.same_log(slot, log_id).is_some() {
+                    self.cut_done(slot, done.result);
+                }
+                None
+            }
+            Pending::Removal { log_id } => {
+                // What is left of it after a failure is found again at the next start.
+                self.deleted.remove(&log_id);
+                None
             }
             Pending::Index {
                 slot,
@@ -84,13 +147,12 @@ impl LogStore {
         &mut self,
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
-        (end_position, end): (u64, Offset),
+        extent: Extent,
         result: Result<DiskData, DiskError>,
     ) {
         self.writing.remove(&log_id);
         if let Err(error) = result {
-            // Without space the data stays in memory and the next completion or trim tries again.
+            // Without space the data stays in memory until `retry_writes` tries again.
             match error.kind {
                 DiskErrorKind::Full => self.disk_full = true,
                 DiskErrorKind::NotFound | DiskErrorKind::Corrupt | DiskErrorKind::Failed => {
@@ -102,21 +164,20 @@ impl LogStore {
         let Some(log) = self.same_log(slot, log_id) else {
             return;
         };
-        let mut written = 0;
-        if let Some(segment) = log.segment_mut(segment) {
-            written = end_position.saturating_sub(segment.written_bytes);
-            segment.written_bytes = segment.written_bytes.max(end_position);
+        let end = log.surviving_end(extent.generation, extent.end);
+        let before = log.unwritten_bytes();
+        if let Some(segment) = log
+            .segment_mut(extent.segment)
+            .filter(|segment| segment.base_offset < end)
+        {
+            let bytes = extent.bytes.min(segment.bytes);
+            segment.written_bytes = segment.written_bytes.max(bytes);
         }
         log.written_end = log.written_end.max(end);
-        let sealed = log
-            .segments
-            .back()
-            .is_some_and(|active| active.base_offset != segment);
+        let written = before.saturating_sub(log.unwritten_bytes());
         self.unwritten_bytes = self.unwritten_bytes.saturating_sub(written);
         self.advanced.push(slot);
-        if sealed {
-            self.seal_segment(slot, segment);
-        }
+        self.seal_rolled(slot);
         self.write_back_if_due(&[slot]);
         self.push_switch(slot);
         self.continue_trim(slot);
@@ -124,7 +185,28 @@ impl LogStore {
         self.evict();
     }
 
-    /// A segment that takes no more appends gets its index file and is made durable.
+    /// Segments that take no more appends get their index files and are made durable.
+    fn seal_rolled(&mut self, slot: LogSlot) {
+        let Some(log) = self.log_mut(slot) else {
+            return;
+        };
+        let rolled = log.segments.iter().rev().skip(1);
+        let due: Vec<Offset> = rolled
+            .take_while(|segment| !segment.sealed)
+            .filter(|segment| segment.written_bytes == segment.bytes)
+            .map(|segment| segment.base_offset)
+            .collect();
+        if !due.is_empty() && !log.cuts.is_empty() {
+            return;
+        }
+        for base in due.iter().rev() {
+            self.seal_segment(slot, *base);
+        }
+        if !due.is_empty() {
+            self.sync_segments(slot);
+        }
+    }
+
     fn seal_segment(&mut self, slot: LogSlot, base: Offset) {
         let Some(log) = self.log_mut(slot) else {
             return;
@@ -133,24 +215,37 @@ impl LogStore {
         let Some(segment) = log.segment_mut(base) else {
             return;
         };
-        if segment.written_bytes < segment.bytes {
-            return;
-        }
-        if segment.index_state == IndexState::Complete {
+        segment.sealed = true;
+        if segment.index_state == IndexState::Complete && segment.bytes > 0 {
             let bytes = segment.index.encode(segment.bytes);
             segment.index = SegmentIndex::default();
             segment.index_state = IndexState::OnDisk;
             self.request(DiskOp::WriteIndex { file, bytes }, Pending::Chore);
         }
-        self.sync_segments(slot);
+    }
+
+    /// Free space is back: takes appends again and writes what had to wait.
+    pub fn retry_writes(&mut self) {
+        self.disk_full = false;
+        let slots: Vec<LogSlot> = self.slots().collect();
+        for slot in slots {
+            self.write_back_if_due(&[slot]);
+            let stalled = self
+                .log(slot)
+                .is_some_and(|log| log.mode == Mode::Unjournaled || log.switch.is_some());
+            if stalled {
+                self.write_back(slot, true);
+            }
+            self.continue_trim(slot);
+        }
+        self.evict();
     }
 
     fn sync_done(
         &mut self,
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
-        (bytes, end): (u64, Offset),
+        extent: Extent,
         result: Result<DiskData, DiskError>,
     ) {
         if let Err(error) = result {
@@ -161,7 +256,12 @@ impl LogStore {
         let Some(log) = self.same_log(slot, log_id) else {
             return;
         };
-        if let Some(segment) = log.segment_mut(segment) {
+        let end = log.surviving_end(extent.generation, extent.end);
+        if let Some(segment) = log
+            .segment_mut(extent.segment)
+            .filter(|segment| segment.base_offset < end)
+        {
+            let bytes = extent.bytes.min(segment.written_bytes);
             segment.synced_bytes = segment.synced_bytes.max(bytes);
         }
         log.note_synced(end);

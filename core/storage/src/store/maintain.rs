@@ -1,12 +1,15 @@
 //! Retention, deletion, flushing and the journal's wish to trim.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use chronik_model::{LogId, Now, Offset};
 
-use super::{LogSlot, LogStore, Pending};
+use super::{LogSlot, LogStore, Pending, Token};
 use crate::checkpoint::LogCheckpoint;
 use crate::disk::DiskOp;
 use crate::journal::Operation;
-use crate::log::{Mode, Segment};
+use crate::log::{Mode, PartitionLog, Segment};
 
 /// How far a store is with letting the journal trim.
 #[derive(Debug)]
@@ -18,7 +21,8 @@ pub enum TrimProgress {
 }
 
 impl LogStore {
-    /// The journal wants everything below frame `sequence` to be durable in the segments.
+    /// The journal wants everything below frame `sequence` to be durable in the segments. Every frame
+    /// below it must have been passed to [`LogStore::committed`].
     pub fn start_trim(&mut self, sequence: u64) {
         self.trim = Some(sequence);
         let slots: Vec<LogSlot> = self.slots().collect();
@@ -33,11 +37,12 @@ impl LogStore {
         if self.offline.is_some() {
             return Some(TrimProgress::Underway);
         }
-        let behind = |log: &crate::log::PartitionLog| {
-            log.oldest_unsynced()
-                .is_some_and(|oldest| oldest < sequence)
+        // A checkpoint must not come between an operation and the files that it changes.
+        let changing = |log: &PartitionLog| {
+            !log.cuts.is_empty() || log.switch.is_some_and(|switch| switch.journaling)
         };
-        if self.logs.iter().flatten().any(behind) {
+        let waits = |log: &PartitionLog| changing(log) || is_behind(log, sequence);
+        if !self.deleted.is_empty() || self.logs.iter().flatten().any(waits) {
             return Some(TrimProgress::Underway);
         }
         self.trim = None;
@@ -68,19 +73,19 @@ impl LogStore {
     /// Whether everything appended is durable in the segments.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let dirty =
-            |log: &crate::log::PartitionLog| log.failed.is_none() && log.synced_end < log.log_end;
-        self.offline.is_some() || !(self.wants_commit() || self.logs.iter().flatten().any(dirty))
+        let dirty = |log: &PartitionLog| {
+            is_behind(log, u64::MAX) || !log.cuts.is_empty() || log.switch.is_some()
+        };
+        self.offline.is_some()
+            || !(self.wants_commit()
+                || !self.deleted.is_empty()
+                || self.logs.iter().flatten().any(dirty))
     }
 
     pub(super) fn continue_trim(&mut self, slot: LogSlot) {
         let Some(sequence) = self.trim else { return };
         let Some(log) = self.log(slot) else { return };
-        let behind = log
-            .oldest_unsynced()
-            .is_some_and(|oldest| oldest < sequence);
-        let stopping = sequence == u64::MAX && log.synced_end < log.log_end;
-        if !behind && !stopping {
+        if !is_behind(log, sequence) {
             return;
         }
         if log.written_end < log.committed_end.max(log.tail_end()) {
@@ -142,14 +147,15 @@ impl LogStore {
         let log_id = log.log_id;
         let files: Vec<_> = gone.iter().map(|base| log.file(*base)).collect();
         if !files.is_empty() {
-            self.doomed.entry(log_id).or_default().extend(files);
-            self.open.tell(START_TOKEN_BIT | log_id.0);
+            self.doomed.entry(log_id).or_default().push_back(files);
+            self.open.tell(Token::Start(log_id).encode());
         }
     }
 
     /// A log start is durable in the journal: the segments before it may go, oldest first (J10).
     pub(super) fn remove_doomed(&mut self, log_id: LogId) {
-        for file in self.doomed.remove(&log_id).unwrap_or_default() {
+        let next = self.doomed.get_mut(&log_id).and_then(VecDeque::pop_front);
+        for file in next.unwrap_or_default() {
             self.request(DiskOp::RemoveSegment { file }, Pending::Chore);
         }
     }
@@ -163,7 +169,8 @@ impl LogStore {
             return;
         }
         let expired = |segment: &Segment, retention_ms: i64| {
-            segment.bytes > 0 && now.wall_ms.saturating_sub(segment.max_timestamp_ms) > retention_ms
+            segment.max_timestamp_ms != i64::MIN
+                && now.wall_ms.saturating_sub(segment.max_timestamp_ms) > retention_ms
         };
         let stable = log.stable_end();
         let active_expired = log.config.retention_ms.is_some_and(|retention| {
@@ -212,18 +219,12 @@ impl LogStore {
         let Some(log) = place.take() else { return };
         self.free.push(slot);
         self.writing.remove(&log.log_id);
-        let waiting = log
-            .segments
-            .iter()
-            .map(|segment| segment.bytes - segment.written_bytes)
-            .sum();
-        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(waiting);
+        self.doomed.remove(&log.log_id);
+        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(log.unwritten_bytes());
         if log.opened {
-            self.open.control(
-                log.log_id,
-                &Operation::Delete,
-                Some(DELETE_TOKEN_BIT | log.log_id.0),
-            );
+            let token = Token::Delete(log.log_id).encode();
+            self.open
+                .control(log.log_id, &Operation::Delete, Some(token));
             let (log_id, directory) = (log.log_id, log.directory);
             self.deleted.insert(log_id, directory);
         }
@@ -231,13 +232,17 @@ impl LogStore {
 
     /// A log's removal is durable in the journal: its files may go (rule J6).
     pub(super) fn remove_deleted(&mut self, log_id: LogId) {
-        if let Some(directory) = self.deleted.remove(&log_id) {
-            self.request(DiskOp::RemoveLog { log_id, directory }, Pending::Chore);
+        if let Some(directory) = self.deleted.get(&log_id) {
+            let directory = Arc::clone(directory);
+            let op = DiskOp::RemoveLog { log_id, directory };
+            self.request(op, Pending::Removal { log_id });
         }
     }
 }
 
-/// Marks tokens of deletions among the store's own control tokens.
-pub(super) const DELETE_TOKEN_BIT: u64 = 1 << 62;
-/// Marks tokens of log starts.
-pub(super) const START_TOKEN_BIT: u64 = 1 << 61;
+/// Whether segments miss data of frames below `sequence`, or, when everything is wanted, any data.
+fn is_behind(log: &PartitionLog, sequence: u64) -> bool {
+    let stopping = sequence == u64::MAX && log.failed.is_none() && log.synced_end < log.log_end;
+    let frames = log.oldest_unsynced();
+    stopping || frames.is_some_and(|oldest| oldest < sequence)
+}

@@ -1,12 +1,14 @@
 //! Reading: from the tail where it is in memory, from segments where it is not.
 
 use bytes::Bytes;
-use chronik_model::Offset;
+use chronik_model::batch::BatchHeader;
+use chronik_model::{LogId, Offset};
 
-use super::{LogSlot, LogStore, Pending};
+use super::{Completion, LogSlot, LogStore, Pending};
 use crate::disk::DiskOp;
+use crate::log::PartitionLog;
 use crate::log::segment::IndexState;
-use crate::select::{Selection, TimestampHit, TimestampQuery, timestamp_in_batch};
+use crate::select::{Selected, Selection, TimestampHit, TimestampQuery, timestamp_in_batch};
 
 /// What to read.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +51,11 @@ impl LogStore {
             return nothing;
         }
         if request.from < log.tail_start() {
-            self.read_segment(slot, request, ticket);
-            return ReadOutcome::OnDisk;
+            return if self.read_segment(slot, request, ticket) {
+                ReadOutcome::OnDisk
+            } else {
+                nothing
+            };
         }
         let first = log
             .tail
@@ -71,16 +76,21 @@ impl LogStore {
         ReadOutcome::Batches { pieces, bytes }
     }
 
-    fn read_segment(&mut self, slot: LogSlot, request: &ReadRequest, ticket: u64) {
+    fn read_segment(&mut self, slot: LogSlot, request: &ReadRequest, ticket: u64) -> bool {
         self.load_index(slot, request.from);
-        let Some(log) = self.log(slot) else { return };
+        let Some(log) = self.log(slot) else {
+            return false;
+        };
         let Some(segment) = log.segment_of(request.from) else {
-            return;
+            return false;
         };
         let base = segment.base_offset;
+        let next = log.segments.iter().rev().map(|later| later.base_offset);
+        let next = next.take_while(|later| *later > base).last();
         let selection = Selection {
             from: request.from,
-            bound: request.bound,
+            // A file that is still to be cut must not show what was taken back.
+            bound: next.map_or(request.bound, |next| next.min(request.bound)),
             start_position: segment.index.floor(request.from),
             end_position: segment.written_bytes,
             max_bytes: request.max_bytes,
@@ -90,9 +100,49 @@ impl LogStore {
             slot,
             log_id,
             segment: base,
+            request: *request,
             ticket,
         };
         self.request(DiskOp::Read { file, selection }, pending);
+        true
+    }
+
+    /// A segment had nothing left for a read: goes on where the log goes on.
+    pub(super) fn read_on(
+        &mut self,
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+        request: &ReadRequest,
+        ticket: u64,
+    ) -> Option<Completion> {
+        let next = self.same_log(slot, log_id).and_then(|log| {
+            let mut bases = log.segments.iter().map(|later| later.base_offset);
+            let next = bases.find(|base| *base > segment);
+            let tail = Some(log.tail_start()).filter(|start| *start > request.from);
+            next.into_iter().chain(tail).min()
+        });
+        let mut pieces = Vec::new();
+        let from = next.filter(|next| *next > request.from && *next < request.bound);
+        if let Some(from) = from {
+            let request = ReadRequest { from, ..*request };
+            match self.read(slot, &request, ticket) {
+                ReadOutcome::OnDisk => return None,
+                ReadOutcome::Batches { pieces: found, .. } => pieces = found,
+            }
+        }
+        let base_offset = from.unwrap_or(request.from);
+        let last = pieces
+            .last()
+            .and_then(|batch| BatchHeader::parse(batch).ok());
+        let selected = Selected {
+            bytes: Bytes::from(pieces.concat()),
+            position: 0,
+            base_offset,
+            next_offset: last.map_or(base_offset, |header| header.next_offset()),
+        };
+        let result = Ok(selected);
+        Some(Completion::Read { ticket, result })
     }
 
     /// Asks for the index file of the segment that holds `offset`, once.
@@ -121,8 +171,8 @@ impl LogStore {
         }
     }
 
-    /// Finds the first record at or after a timestamp, below `bound`. `Err(())` means that a disk
-    /// operation was requested and a completion follows.
+    /// Finds the first record at or after a timestamp, below `bound`. A disk operation may be
+    /// requested instead.
     ///
     /// # Errors
     /// [`OnDisk`] when the answer comes later.
@@ -136,34 +186,97 @@ impl LogStore {
         let Some(log) = self.log(slot) else {
             return Ok(None);
         };
-        let holds = |segment: &&crate::log::Segment| segment.max_timestamp_ms >= timestamp_ms;
-        let Some(segment) = log.segments.iter().find(holds) else {
-            return Ok(None);
-        };
         let query = TimestampQuery {
             timestamp_ms,
             from: log.log_start,
             bound,
-            start_position: segment.index.floor_of_time(timestamp_ms),
-            end_position: segment.written_bytes,
+            start_position: 0,
+            end_position: 0,
         };
-        let base = segment.base_offset;
-        let in_memory = log
-            .tail
-            .front()
-            .is_some_and(|batch| (batch.segment, batch.position) <= (base, query.start_position));
-        if in_memory {
-            let batches = log.tail.iter().filter(|batch| batch.segment >= base);
-            let mut hits = batches.map(|batch| timestamp_in_batch(&batch.bytes, &query));
-            return Ok(hits.find_map(|hit| hit.ok().flatten()));
-        }
-        let file = log.file(base);
-        self.request(
-            DiskOp::FindTimestamp { file, query },
-            Pending::Timestamp { ticket },
-        );
-        Err(OnDisk)
+        self.look_behind(slot, None, &query, ticket)
     }
+
+    /// Looks for a timestamp in the segments behind `after`.
+    fn look_behind(
+        &mut self,
+        slot: LogSlot,
+        after: Option<Offset>,
+        query: &TimestampQuery,
+        ticket: u64,
+    ) -> Result<Option<TimestampHit>, OnDisk> {
+        let Some(log) = self.log(slot) else {
+            return Ok(None);
+        };
+        for segment in &log.segments {
+            let base = segment.base_offset;
+            let holds = segment.max_timestamp_ms >= query.timestamp_ms && base < query.bound;
+            if !holds || after.is_some_and(|after| base <= after) {
+                continue;
+            }
+            let query = TimestampQuery {
+                start_position: segment.index.floor_of_time(query.timestamp_ms),
+                end_position: segment.written_bytes,
+                ..*query
+            };
+            let in_memory = log.tail.front().is_some_and(|batch| {
+                (batch.segment, batch.position) <= (base, query.start_position)
+            });
+            if in_memory || query.end_position == 0 {
+                match in_tail(log, base, 0, &query) {
+                    Some(hit) => return Ok(Some(hit)),
+                    None => continue,
+                }
+            }
+            let pending = Pending::Timestamp {
+                slot,
+                log_id: log.log_id,
+                segment: base,
+                query,
+                ticket,
+            };
+            let file = log.file(base);
+            self.request(DiskOp::FindTimestamp { file, query }, pending);
+            return Err(OnDisk);
+        }
+        Ok(None)
+    }
+
+    /// A segment's file had no record for a timestamp: goes on in memory and in later segments.
+    pub(super) fn look_on(
+        &mut self,
+        slot: LogSlot,
+        log_id: LogId,
+        segment: Offset,
+        query: &TimestampQuery,
+        ticket: u64,
+    ) -> Option<Completion> {
+        let log = self.same_log(slot, log_id);
+        let hit = log.and_then(|log| in_tail(log, segment, query.end_position, query));
+        let found = match hit {
+            Some(hit) => Ok(Some(hit)),
+            None if self.same_log(slot, log_id).is_some() => {
+                self.look_behind(slot, Some(segment), query, ticket)
+            }
+            None => Ok(None),
+        };
+        let result = Ok(found.ok()?);
+        Some(Completion::Timestamp { ticket, result })
+    }
+}
+
+/// Finds a timestamp among the batches in memory of one segment, from byte `position` on.
+fn in_tail(
+    log: &PartitionLog,
+    segment: Offset,
+    position: u64,
+    query: &TimestampQuery,
+) -> Option<TimestampHit> {
+    let batches = log
+        .tail
+        .iter()
+        .filter(|batch| batch.segment == segment && batch.position >= position);
+    let mut hits = batches.map(|batch| timestamp_in_batch(&batch.bytes, query));
+    hits.find_map(|hit| hit.ok().flatten())
 }
 
 /// The answer comes as a completion.

@@ -2,8 +2,7 @@
 
 use chronik_model::{LogId, Offset};
 
-use super::maintain::{DELETE_TOKEN_BIT, START_TOKEN_BIT};
-use super::{LogSlot, LogStore, Pending};
+use super::{LogSlot, LogStore, Pending, Token};
 use crate::disk::DiskOp;
 use crate::journal::Operation;
 use crate::log::Mode;
@@ -39,8 +38,8 @@ impl LogStore {
             return;
         }
         let Some(log) = self.log(slot) else { return };
-        let log_id = log.log_id;
-        if self.writing.contains_key(&log_id) {
+        let (log_id, generation) = (log.log_id, log.generation);
+        if self.writing.contains_key(&log_id) || !log.cuts.is_empty() {
             return;
         }
         let first = log
@@ -72,6 +71,7 @@ impl LogStore {
             segment,
             end_position: position + bytes,
             end,
+            generation,
         };
         self.writing.insert(log_id, ());
         self.request(
@@ -125,7 +125,9 @@ impl LogStore {
 
     /// Makes the log durable in its segments as far as it is written, one segment at a time.
     pub(super) fn sync_segments(&mut self, slot: LogSlot) {
-        let Some(log) = self.log(slot) else { return };
+        let Some(log) = self.log(slot).filter(|log| log.cuts.is_empty()) else {
+            return;
+        };
         let unsynced = log
             .segments
             .iter()
@@ -140,7 +142,7 @@ impl LogStore {
         let end = next.map_or(log.written_end, |next| {
             next.base_offset.min(log.written_end)
         });
-        let (file, log_id) = (log.file(base), log.log_id);
+        let (file, log_id, generation) = (log.file(base), log.log_id, log.generation);
         let underway = self.pending.values().any(|pending| {
             matches!(pending, Pending::Sync { log_id: other, segment, bytes: synced, .. }
                 if *other == log_id && *segment == base && *synced == bytes)
@@ -154,6 +156,7 @@ impl LogStore {
                     segment: base,
                     bytes,
                     end,
+                    generation,
                 },
             );
         }
@@ -165,6 +168,9 @@ impl LogStore {
         let Some(switch) = log.switch.filter(|switch| !switch.journaling) else {
             return;
         };
+        if !log.cuts.is_empty() || self.offline.is_some() {
+            return;
+        }
         if log.written_end < switch.at {
             self.write_back(slot, false);
             return;
@@ -174,50 +180,61 @@ impl LogStore {
             return;
         }
         let point = log.recovery_point();
-        let token = SWITCH_TOKEN_BIT | log.log_id.0;
+        let token = Token::Switch(log.log_id).encode();
         let operation = Operation::RecoveryPoint {
             offset: point.offset,
             segment: point.segment,
             position: point.position,
             unjournaled: log.mode == Mode::Unjournaled,
+            generation: log.generation + 1,
         };
         self.journal_control(slot, &operation, Some(token));
-        if let Some(switch) = self.log_mut(slot).and_then(|log| log.switch.as_mut()) {
-            switch.journaling = true;
+        if let Some(log) = self.log_mut(slot) {
+            log.generation += 1;
+            log.uncovered_cut = None;
+            if let Some(switch) = log.switch.as_mut() {
+                switch.journaling = true;
+            }
         }
     }
 
     /// A control operation of this store is durable. Returns the token if it was not the store's own.
     pub fn control_committed(&mut self, token: u64) -> Option<u64> {
-        if token & DELETE_TOKEN_BIT != 0 {
-            self.remove_deleted(LogId(token & !DELETE_TOKEN_BIT));
-            return None;
+        match Token::decode(token) {
+            Token::Callers => return Some(token),
+            Token::Delete(log_id) => self.remove_deleted(log_id),
+            Token::Start(log_id) => self.remove_doomed(log_id),
+            Token::Cut(log_id) => {
+                if let Some(slot) = self.slot_of(log_id) {
+                    self.cut_committed(slot);
+                }
+            }
+            Token::Switch(log_id) => {
+                if let Some(slot) = self.slot_of(log_id) {
+                    self.switch_committed(slot);
+                }
+            }
         }
-        if token & START_TOKEN_BIT != 0 {
-            self.remove_doomed(LogId(token & !START_TOKEN_BIT));
-            return None;
-        }
-        if token & SWITCH_TOKEN_BIT == 0 {
-            return Some(token);
-        }
-        let log_id = LogId(token & !SWITCH_TOKEN_BIT);
-        let slot = self
-            .slots()
-            .find(|slot| self.log(*slot).is_some_and(|log| log.log_id == log_id));
-        let slot = slot?;
+        None
+    }
+
+    fn slot_of(&self, log_id: LogId) -> Option<LogSlot> {
+        self.slots()
+            .find(|slot| self.log(*slot).is_some_and(|log| log.log_id == log_id))
+    }
+
+    fn switch_committed(&mut self, slot: LogSlot) {
         if let Some(log) = self.log_mut(slot)
             && let Some(switch) = log.switch.take_if(|switch| switch.journaling)
         {
             log.committed_end = log.committed_end.max(switch.at);
+            log.release_held();
         }
         self.advanced.push(slot);
         self.reconsider_mode(slot);
-        None
+        self.write_back(slot, true);
     }
 }
-
-/// Marks tokens of mode changes; callers of the store use the lower 61 bits.
-const SWITCH_TOKEN_BIT: u64 = 1 << 63;
 
 fn waiting_bytes(
     written_end: Offset,

@@ -17,7 +17,10 @@ pub(crate) struct HostPort {
 impl HostPort {
     /// `host` as it is, for callers that know it to be one.
     pub(crate) fn new(host: &str, port: u16) -> Self {
-        Self { host: host.to_owned(), port }
+        Self {
+            host: host.to_owned(),
+            port,
+        }
     }
 
     /// Whether this means every address of the machine, which nobody can connect to.
@@ -81,21 +84,28 @@ impl FromStr for Advertise {
                 "clients can not connect to {text:?}: advertise a name or address of this machine"
             ));
         }
-        Ok(Self { host, port: port.filter(|port| *port != 0) })
+        Ok(Self {
+            host,
+            port: port.filter(|port| *port != 0),
+        })
     }
 }
 
 /// Whether this host means every address of the machine.
 fn is_wildcard(host: &str) -> bool {
-    host.is_empty() || host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+    host.is_empty()
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_unspecified())
 }
 
 fn split(text: &str) -> Result<(String, Option<u16>), String> {
     let text = text.trim();
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (host, rest) =
-                rest.split_once(']').ok_or_else(|| format!("{text:?} lacks its ']'"))?;
+            let (host, rest) = rest
+                .split_once(']')
+                .ok_or_else(|| format!("{text:?} lacks its ']'"))?;
             check_ipv6(host)?;
             match rest.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
@@ -110,17 +120,22 @@ fn split(text: &str) -> Result<(String, Option<u16>), String> {
             })?;
             (text, None)
         }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        None => text
+            .split_once(':')
+            .map_or((text, None), |(host, port)| (host, Some(port))),
     };
     check_host(host)?;
     let port = port.map(|port| {
-        port.parse().map_err(|_bad| format!("{port:?} is not a port from 0 to 65535"))
+        port.parse()
+            .map_err(|_bad| format!("{port:?} is not a port from 0 to 65535"))
     });
     Ok((host.to_owned(), port.transpose()?))
 }
 
 fn check_ipv6(text: &str) -> Result<(), String> {
-    let address = text.split_once('%').map_or(text, |(address, _scope)| address);
+    let address = text
+        .split_once('%')
+        .map_or(text, |(address, _scope)| address);
     match address.parse::<Ipv6Addr>() {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("{text:?}: {error}")),
@@ -170,8 +185,10 @@ mod tests {
     #[test]
     fn nobody_can_be_sent_to_a_wildcard() {
         let check = |text: &str, expected: Option<(&str, Option<u16>)>| {
-            let expected =
-                expected.map(|(host, port)| Advertise { host: host.to_owned(), port });
+            let expected = expected.map(|(host, port)| Advertise {
+                host: host.to_owned(),
+                port,
+            });
             assert_eq!(text.parse::<Advertise>().ok(), expected, "{text}");
         };
         check("example.org", Some(("example.org", None)));
@@ -190,7 +207,10 @@ mod tests {
     #[test]
     fn no_host_binds_everything() {
         let addresses = HostPort::new("", 7).bind_addresses().unwrap();
-        assert_eq!(addresses, ["[::]:7".parse().unwrap(), "0.0.0.0:7".parse().unwrap()]);
+        assert_eq!(
+            addresses,
+            ["[::]:7".parse().unwrap(), "0.0.0.0:7".parse().unwrap()]
+        );
         let addresses = HostPort::new("127.0.0.1", 7).bind_addresses().unwrap();
         assert_eq!(addresses, ["127.0.0.1:7".parse().unwrap()]);
     }

@@ -28,7 +28,10 @@ pub(super) fn read(file: &str, text: &str) -> Result<ClusterFile, ConfigFailure>
     let mistyped = |error: toml::de::Error| {
         let line = error.span().map(|span| line_of(text, span.start));
         let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-        ConfigFailure::invalid(format!("{file}{line}: {}", error.message().replace('\n', " ")))
+        ConfigFailure::invalid(format!(
+            "{file}{line}: {}",
+            error.message().replace('\n', " ")
+        ))
     };
     let table: Table = toml::from_str(text).map_err(mistyped)?;
     let mut failure = ConfigFailure::default();
@@ -77,7 +80,10 @@ fn translate(file: &str, parsed: &Parsed) -> Result<ClusterFile, ConfigFailure> 
     let mut failure = ConfigFailure::default();
     check_peers(file, parsed, &mut failure);
     check_addresses(file, parsed, &mut failure);
-    let origin = Origin::File { file: file.to_owned(), line: None };
+    let origin = Origin::File {
+        file: file.to_owned(),
+        line: None,
+    };
     let mut settings = Vec::new();
     let mut set = |name: &str, value: Option<String>| {
         settings.extend(value.map(|value| Setting::new(name, &value, origin.clone())));
@@ -87,8 +93,14 @@ fn translate(file: &str, parsed: &Parsed) -> Result<ClusterFile, ConfigFailure> 
     set("log.dirs", parsed.data_dir.clone());
     set("log.level", parsed.log_level.clone());
     set("broker.rack", parsed.rack.clone());
-    set("default.replication.factor", parsed.replication_factor.map(|count| count.to_string()));
-    set("min.insync.replicas", parsed.min_insync_replicas.map(|count| count.to_string()));
+    set(
+        "default.replication.factor",
+        parsed.replication_factor.map(|count| count.to_string()),
+    );
+    set(
+        "min.insync.replicas",
+        parsed.min_insync_replicas.map(|count| count.to_string()),
+    );
     set("metrics.listener", parsed.bind.metrics.clone());
     set("listeners", parsed.bind.kafka.as_deref().map(plaintext));
     set("advertised.listeners", advertised(parsed).map(plaintext));
@@ -100,7 +112,10 @@ fn translate(file: &str, parsed: &Parsed) -> Result<ClusterFile, ConfigFailure> 
         }
     }
     settings.append(&mut own);
-    failure.unless_any(ClusterFile { settings, notes: notes(file, parsed) })
+    failure.unless_any(ClusterFile {
+        settings,
+        notes: notes(file, parsed),
+    })
 }
 
 fn plaintext(address: &str) -> String {
@@ -109,7 +124,12 @@ fn plaintext(address: &str) -> String {
 
 /// What others are told: `[advertise]`, or what the list of peers says of this node.
 fn advertised(parsed: &Parsed) -> Option<&str> {
-    let listed = || parsed.peers.first().and_then(|peer| peer.addresses.kafka.as_deref());
+    let listed = || {
+        parsed
+            .peers
+            .first()
+            .and_then(|peer| peer.addresses.kafka.as_deref())
+    };
     parsed.advertise.kafka.as_deref().or_else(listed)
 }
 
@@ -155,7 +175,8 @@ impl Addresses {
             ("metrics", &self.metrics),
             ("search", &self.search),
         ];
-        all.into_iter().filter_map(|(name, address)| Some((name, address.as_deref()?)))
+        all.into_iter()
+            .filter_map(|(name, address)| Some((name, address.as_deref()?)))
     }
 }
 
@@ -169,7 +190,10 @@ fn notes(file: &str, parsed: &Parsed) -> Vec<String> {
     if unused.is_empty() {
         return Vec::new();
     }
-    vec![format!("{file}: {} wait for clusters and are not used yet", unused.join(" and "))]
+    vec![format!(
+        "{file}: {} wait for clusters and are not used yet",
+        unused.join(" and ")
+    )]
 }
 
 /// Turns nested tables into dotted names: `[config.num]` with `partitions` is `num.partitions`.
@@ -181,13 +205,19 @@ fn flatten(
     failure: &mut ConfigFailure,
 ) {
     for (key, value) in table {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let name = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         if let Value::Table(inner) = value {
             flatten(&name, inner, origin, settings, failure);
         } else if let Some(text) = scalar(value) {
             settings.push(Setting::new(&name, &text, origin.clone()));
         } else {
-            failure.add(format!("{origin}: config.{name}: write a text, a number or a list"));
+            failure.add(format!(
+                "{origin}: config.{name}: write a text, a number or a list"
+            ));
         }
     }
 }
@@ -198,9 +228,11 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
         Value::Boolean(flag) => Some(flag.to_string()),
-        Value::Array(items) => {
-            items.iter().map(scalar).collect::<Option<Vec<_>>>().map(|items| items.join(","))
-        }
+        Value::Array(items) => items
+            .iter()
+            .map(scalar)
+            .collect::<Option<Vec<_>>>()
+            .map(|items| items.join(",")),
         Value::Datetime(_) | Value::Table(_) => None,
     }
 }
@@ -235,14 +267,21 @@ fn check_table(
             None if path.is_empty() && name.contains('.') => {
                 format!("{file}: unknown key {name}; Kafka's keys go into [config]")
             }
-            None => format!("{file}: unknown key {path}{name}; known are {}", known.join(", ")),
+            None => format!(
+                "{file}: unknown key {path}{name}; known are {}",
+                known.join(", ")
+            ),
         });
     }
 }
 
 /// Number of the line that holds the byte at `position`.
 fn line_of(text: &str, position: usize) -> usize {
-    text.bytes().take(position).filter(|byte| *byte == b'\n').count() + 1
+    text.bytes()
+        .take(position)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }
 
 const TOP_NAMES: &[&str] = &[
@@ -288,11 +327,17 @@ mod tests {
 
     fn values(text: &str) -> Vec<(String, String)> {
         let file = read("n.toml", text).unwrap();
-        file.settings.into_iter().map(|setting| (setting.name, setting.value)).collect()
+        file.settings
+            .into_iter()
+            .map(|setting| (setting.name, setting.value))
+            .collect()
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        expected
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -332,8 +377,10 @@ mod tests {
     #[test]
     fn the_only_peer_says_what_to_advertise() {
         let found = values(&format!("node_id = 1\n{PEER}"));
-        let expected =
-            pairs(&[("node.id", "1"), ("advertised.listeners", "PLAINTEXT://example.org:9092")]);
+        let expected = pairs(&[
+            ("node.id", "1"),
+            ("advertised.listeners", "PLAINTEXT://example.org:9092"),
+        ]);
         assert_eq!(found, expected);
     }
 
@@ -348,17 +395,29 @@ mod tests {
         };
         let two = format!("node_id = 1\n{PEER}{}", PEER.replace("id = 1", "id = 2"));
         check(&two, 2, "clusters are not built yet");
-        check("[bind]\nsearch = \"0.0.0.0:6080\"", 2, "search is not built yet");
+        check(
+            "[bind]\nsearch = \"0.0.0.0:6080\"",
+            2,
+            "search is not built yet",
+        );
         check(&format!("node_id = 2\n{PEER}"), 78, "node_id is 2");
         check("nod_id = 1", 78, "did you mean node_id?");
         check("[bind]\nkafak = \"a:1\"", 78, "did you mean bind.kafka?");
-        check("[[peers]]\nid = 1\nwall = \"a:1\"", 78, "did you mean peers.wal?");
+        check(
+            "[[peers]]\nid = 1\nwall = \"a:1\"",
+            78,
+            "did you mean peers.wal?",
+        );
         check("\"num.partitions\" = 1", 78, "[config]");
         check("colour = 1", 78, "known are");
         check("\nnode_id = \"one\"", 78, "n.toml:2: ");
         check("\n\nnode_id = ", 78, "n.toml:3: ");
         check("[bind]\nkafka = \"9092\"", 78, "bind.kafka");
-        check("[config]\nnum.partitions = 1979-05-27", 78, "config.num.partitions");
+        check(
+            "[config]\nnum.partitions = 1979-05-27",
+            78,
+            "config.num.partitions",
+        );
         check("node_id = 1\n[config]\n\"node.id\" = 2", 78, "set twice");
     }
 }

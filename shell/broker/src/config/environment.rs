@@ -76,15 +76,17 @@ fn special(environment: &mut Environment, name: &str, value: &str) -> Option<Res
         "CHRONIK_KAFKA_PORT" => port(value).map(|port| environment.kafka_port = Some(port)),
         "CHRONIK_METRICS_PORT" => port(value).map(|port| environment.metrics_port = Some(port)),
         "CHRONIK_SEARCH_PORT" => port(value).map(|port| environment.search_port = Some(port)),
-        "CHRONIK_ADVERTISE" => {
-            value.parse().map(|advertise| environment.advertise = Some(advertise))
-        }
+        "CHRONIK_ADVERTISE" => value
+            .parse()
+            .map(|advertise| environment.advertise = Some(advertise)),
         _ => return None,
     })
 }
 
 fn port(value: &str) -> Result<u16, String> {
-    value.parse().map_err(|_bad| format!("{value:?} is not a port from 0 to 65535"))
+    value
+        .parse()
+        .map_err(|_bad| format!("{value:?} is not a port from 0 to 65535"))
 }
 
 fn general(
@@ -104,7 +106,11 @@ fn general(
     } else {
         let key = keys(name).pop().unwrap_or_default();
         let nameless = unknown(&Setting::new(&key, "", origin));
-        let end = if suggestion(&key).is_some() { "" } else { "; it has no effect" };
+        let end = if suggestion(&key).is_some() {
+            ""
+        } else {
+            "; it has no effect"
+        };
         environment.warnings.push(format!("{nameless}{end}"));
     }
     Ok(())
@@ -124,30 +130,33 @@ fn keys(name: &str) -> Vec<String> {
 }
 
 fn key(rest: &str) -> String {
-    rest.to_ascii_lowercase().replace("___", "-").replace("__", "\u{0}").replace('_', ".").replace(
-        '\u{0}', "_",
-    )
+    rest.to_ascii_lowercase()
+        .replace("___", "-")
+        .replace("__", "\u{0}")
+        .replace('_', ".")
+        .replace('\u{0}', "_")
 }
 
 /// Variables with our prefix that other programs set: the JVM scripts of Kafka's images, and
 /// Kubernetes, which describes every service called `kafka` or `chronik` by such names.
 fn is_foreign(name: &str, value: &str) -> bool {
-    let rest = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
     let of_kubernetes = value.starts_with("tcp://")
         || value.starts_with("udp://")
         || name.contains("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || name.contains("_TCP_")
         || name.contains("_UDP_");
+    let of_scripts =
+        |rest: &str| FOREIGN.contains(&rest) || FOREIGN_ENDS.iter().any(|end| rest.ends_with(end));
+    // The client commands read the brokers.
     of_kubernetes
-        || FOREIGN.contains(&rest)
-        || FOREIGN_ENDS.iter().any(|end| rest.ends_with(end))
+        || name == "CHRONIK_BROKERS"
+        || name.strip_prefix("KAFKA_").is_some_and(of_scripts)
 }
 
 const PREFIXES: [&str; 2] = ["KAFKA_", "CHRONIK_"];
 const FOREIGN: &[&str] = &[
     "BASE_DIR",
-    "BROKERS", // Read by the client commands.
     "CFG_FILE",
     "CONF_DIR",
     "DATA_DIR",
@@ -193,9 +202,21 @@ mod tests {
             assert!(found.warnings.is_empty(), "{:?}", found.warnings);
         };
         check("KAFKA_NUM_PARTITIONS", "3", Some(("num.partitions", "3")));
-        check("CHRONIK_NUM_PARTITIONS", " 3 ", Some(("num.partitions", "3")));
-        check("CHRONIK_MEMORY_BYTES", "1", Some(("chronik.memory.bytes", "1")));
-        check("KAFKA_CHRONIK_MEMORY_BYTES", "1", Some(("chronik.memory.bytes", "1")));
+        check(
+            "CHRONIK_NUM_PARTITIONS",
+            " 3 ",
+            Some(("num.partitions", "3")),
+        );
+        check(
+            "CHRONIK_MEMORY_BYTES",
+            "1",
+            Some(("chronik.memory.bytes", "1")),
+        );
+        check(
+            "KAFKA_CHRONIK_MEMORY_BYTES",
+            "1",
+            Some(("chronik.memory.bytes", "1")),
+        );
         check("CHRONIK_NODE_ID", "2", Some(("node.id", "2")));
         check("CLUSTER_ID", "abc", Some(("cluster.id", "abc")));
         check("CHRONIK_LOG", "debug", Some(("log.level", "debug")));
@@ -206,7 +227,11 @@ mod tests {
             "x",
             Some(("listener.name.internal.scram-sha-256.sasl.jaas.config", "x")),
         );
-        check("KAFKA_SSL_KEY_PASSWORD_FILE", "/secret", Some(("ssl.key.password", "hunter2")));
+        check(
+            "KAFKA_SSL_KEY_PASSWORD_FILE",
+            "/secret",
+            Some(("ssl.key.password", "hunter2")),
+        );
         check("KAFKA_NUM_PARTITIONS", "", None);
         check("KAFKA_HEAP_OPTS", "-Xmx1G", None);
         check("KAFKA_HOME", "/opt/kafka", None);
@@ -231,7 +256,10 @@ mod tests {
         let ports = (found.kafka_port, found.metrics_port, found.search_port);
         assert_eq!(ports, (Some(9192), Some(0), Some(6080)));
         assert_eq!(found.advertise, "example.org".parse().ok());
-        assert_eq!(found.config.as_deref(), Some(Path::new("/etc/chronik/server.properties")));
+        assert_eq!(
+            found.config.as_deref(),
+            Some(Path::new("/etc/chronik/server.properties"))
+        );
         assert!(found.settings.is_empty());
     }
 
@@ -239,8 +267,13 @@ mod tests {
     fn unknown_variables_are_only_warned_of() {
         let check = |name: &str, part: &str| {
             let found = environment(&[(name, "1")]).unwrap();
-            let [warning] = found.warnings.as_slice() else { panic!("{found:?}") };
-            assert!(warning.contains(name) && warning.contains(part), "{warning}");
+            let [warning] = found.warnings.as_slice() else {
+                panic!("{found:?}")
+            };
+            assert!(
+                warning.contains(name) && warning.contains(part),
+                "{warning}"
+            );
         };
         check("KAFKA_NUM_PARTITION", "did you mean num.partitions?");
         check("CHRONIK_NUM_PARTITION", "did you mean num.partitions?");
@@ -251,7 +284,10 @@ mod tests {
     fn unreadable_values_are_refused() {
         let check = |name: &str, value: &str, part: &str| {
             let message = environment(&[(name, value)]).expect_err(name).to_string();
-            assert!(message.contains(name) && message.contains(part), "{message}");
+            assert!(
+                message.contains(name) && message.contains(part),
+                "{message}"
+            );
         };
         check("CHRONIK_KAFKA_PORT", "http", "not a port");
         check("CHRONIK_ADVERTISE", "0.0.0.0", "0.0.0.0");

@@ -37,7 +37,10 @@ pub(crate) struct ConfigFailure {
 impl ConfigFailure {
     /// One wrong setting.
     pub(crate) fn invalid(problem: impl Into<String>) -> Self {
-        Self { invalid: vec![problem.into()], not_built: Vec::new() }
+        Self {
+            invalid: vec![problem.into()],
+            not_built: Vec::new(),
+        }
     }
 
     /// Adds a wrong setting.
@@ -50,24 +53,41 @@ impl ConfigFailure {
         self.not_built.push(problem.into());
     }
 
+    /// Adds all that is wrong elsewhere.
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        self.invalid.append(&mut other.invalid);
+        self.not_built.append(&mut other.not_built);
+    }
+
     /// `value` if nothing is wrong.
     ///
     /// # Errors
     /// This failure, if something was added to it.
     pub(crate) fn unless_any<T>(self, value: T) -> Result<T, Self> {
-        if self.invalid.is_empty() && self.not_built.is_empty() { Ok(value) } else { Err(self) }
+        if self.invalid.is_empty() && self.not_built.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
     }
 
     /// Status of the process: [`EXIT_CONFIG`], or [`EXIT_USAGE`] when all that stands in the way is
     /// what this version can not do.
     pub(crate) const fn exit_status(&self) -> u8 {
-        if self.invalid.is_empty() { EXIT_USAGE } else { EXIT_CONFIG }
+        if self.invalid.is_empty() {
+            EXIT_USAGE
+        } else {
+            EXIT_CONFIG
+        }
     }
 }
 
 impl From<NotBuilt> for ConfigFailure {
     fn from(missing: NotBuilt) -> Self {
-        Self { invalid: Vec::new(), not_built: vec![missing.0] }
+        Self {
+            invalid: Vec::new(),
+            not_built: vec![missing.0],
+        }
     }
 }
 

@@ -41,10 +41,18 @@ pub(super) fn resolve(
 ) -> Result<Vec<Listener>, ConfigFailure> {
     let mut failure = ConfigFailure::default();
     let protocols = Protocols::of(settings, &mut failure);
-    let bound = bound(settings, &protocols, overrides.kafka_port, notes, &mut failure);
+    let bound = bound(
+        settings,
+        &protocols,
+        overrides.kafka_port,
+        notes,
+        &mut failure,
+    );
     let advertised = advertised(settings, &protocols, &bound, &mut failure);
-    let mut listeners: Vec<Listener> =
-        bound.iter().map(|bound| listener(bound, advertised.get(&bound.endpoint.name))).collect();
+    let mut listeners: Vec<Listener> = bound
+        .iter()
+        .map(|bound| listener(bound, advertised.get(&bound.endpoint.name)))
+        .collect();
     if let (Some(first), Some(advertise)) = (listeners.first_mut(), &overrides.advertise) {
         let port = advertise.port.unwrap_or(first.bind.port);
         first.advertised = HostPort::new(&advertise.host, port);
@@ -104,7 +112,10 @@ fn bound(
         }
         protocols.check(&endpoint.name, failure);
         let written_port = endpoint.address.port;
-        listeners.push(Bound { endpoint, written_port });
+        listeners.push(Bound {
+            endpoint,
+            written_port,
+        });
     }
     match (listeners.first_mut(), port) {
         (Some(first), Some(port)) => first.endpoint.address.port = port,
@@ -123,7 +134,10 @@ fn check_distinct(listeners: &[Bound], failure: &mut ConfigFailure) {
             failure.add(format!("listeners: there are two listeners called {name}"));
         }
         if address.port != 0 && !ports.insert(address.port) {
-            failure.add(format!("listeners: two listeners have port {}", address.port));
+            failure.add(format!(
+                "listeners: two listeners have port {}",
+                address.port
+            ));
         }
     }
 }
@@ -146,7 +160,9 @@ fn advertised(
             ));
         }
         if !bound.iter().any(|bound| bound.endpoint.name == name) {
-            failure.add(format!("{ADVERTISED} names {name}, which listeners does not have"));
+            failure.add(format!(
+                "{ADVERTISED} names {name}, which listeners does not have"
+            ));
         }
         if addresses.insert(name.clone(), address).is_some() {
             failure.add(format!("{ADVERTISED} names {name} twice"));
@@ -180,8 +196,13 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     if name.is_empty() {
         return Err(form());
     }
-    let address = address.parse().map_err(|reason: String| format!("{text:?}: {reason}"))?;
-    Ok(Endpoint { name: name.to_ascii_uppercase(), address })
+    let address = address
+        .parse()
+        .map_err(|reason: String| format!("{text:?}: {reason}"))?;
+    Ok(Endpoint {
+        name: name.to_ascii_uppercase(),
+        address,
+    })
 }
 
 /// Which listener speaks what, and which ones belong to the controller.
@@ -199,9 +220,15 @@ impl Protocols {
         };
         let by_listener = match settings.get(PROTOCOL_MAP) {
             Some(setting) => protocol_map(setting, failure),
-            None => PROTOCOLS.iter().map(|name| (name.to_string(), name.to_string())).collect(),
+            None => PROTOCOLS
+                .iter()
+                .map(|name| (name.to_string(), name.to_string()))
+                .collect(),
         };
-        Self { by_listener, controllers }
+        Self {
+            by_listener,
+            controllers,
+        }
     }
 
     fn is_controller(&self, listener: &str) -> bool {
@@ -232,10 +259,8 @@ fn protocol_map(setting: &Setting, failure: &mut ConfigFailure) -> BTreeMap<Stri
         let (name, protocol) = (name.trim().to_ascii_uppercase(), protocol.trim());
         let protocol = protocol.to_ascii_uppercase();
         if !PROTOCOLS.contains(&protocol.as_str()) {
-            failure.add(setting.problem(format!(
-                "{protocol:?} is none of {}",
-                PROTOCOLS.join(", ")
-            )));
+            failure
+                .add(setting.problem(format!("{protocol:?} is none of {}", PROTOCOLS.join(", "))));
         }
         map.insert(name, protocol);
     }
@@ -244,7 +269,9 @@ fn protocol_map(setting: &Setting, failure: &mut ConfigFailure) -> BTreeMap<Stri
 
 /// Items of a list, which are separated by commas.
 pub(super) fn items(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',').map(str::trim).filter(|item| !item.is_empty())
+    list.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
 }
 
 const ADVERTISED: &str = "advertised.listeners";

@@ -10,11 +10,21 @@ fn resolved(
 ) -> Result<Vec<Listener>, ConfigFailure> {
     let mut settings = Settings::default();
     for (name, value) in lines {
-        let origin = Origin::File { file: "f".to_owned(), line: None };
+        let origin = Origin::File {
+            file: "f".to_owned(),
+            line: None,
+        };
         settings.set(Setting::new(name, value, origin));
     }
     let advertise = advertise.map(|text| text.parse().unwrap());
-    resolve(&settings, &Overrides { kafka_port: port, advertise }, &mut Vec::new())
+    resolve(
+        &settings,
+        &Overrides {
+            kafka_port: port,
+            advertise,
+        },
+        &mut Vec::new(),
+    )
 }
 
 /// Each listener as `NAME bind -> advertised`.
@@ -22,8 +32,17 @@ fn shown(listeners: &[Listener]) -> Vec<String> {
     listeners
         .iter()
         .map(|listener| {
-            let mark = if listener.local_only { " (local only)" } else { "" };
-            let Listener { name, bind, advertised, .. } = listener;
+            let mark = if listener.local_only {
+                " (local only)"
+            } else {
+                ""
+            };
+            let Listener {
+                name,
+                bind,
+                advertised,
+                ..
+            } = listener;
             format!("{name} {bind} -> {advertised}{mark}")
         })
         .collect()
@@ -33,10 +52,17 @@ fn shown(listeners: &[Listener]) -> Vec<String> {
 fn addresses_follow_from_the_keys() {
     let check = |lines: &[(&str, &str)], expected: &[&str]| {
         let found = resolved(lines, None, None);
-        assert_eq!(found.as_deref().map(shown), Ok(expected_lines(expected)), "{lines:?}");
+        assert_eq!(
+            found.as_deref().map(shown),
+            Ok(expected_lines(expected)),
+            "{lines:?}"
+        );
     };
     check(&[], &["PLAINTEXT :9092 -> localhost:9092 (local only)"]);
-    check(&[("listeners", "")], &["PLAINTEXT :9092 -> localhost:9092 (local only)"]);
+    check(
+        &[("listeners", "")],
+        &["PLAINTEXT :9092 -> localhost:9092 (local only)"],
+    );
     check(
         &[("listeners", "PLAINTEXT://0.0.0.0:9092")],
         &["PLAINTEXT 0.0.0.0:9092 -> localhost:9092 (local only)"],
@@ -56,8 +82,14 @@ fn addresses_follow_from_the_keys() {
     // An image inside and outside of a container network.
     check(
         &[
-            ("listeners", "PLAINTEXT_HOST://0.0.0.0:9092,BROKER://0.0.0.0:9093,CONTROLLER://:9094"),
-            ("advertised.listeners", "PLAINTEXT_HOST://localhost:32768,BROKER://kafka:9093"),
+            (
+                "listeners",
+                "PLAINTEXT_HOST://0.0.0.0:9092,BROKER://0.0.0.0:9093,CONTROLLER://:9094",
+            ),
+            (
+                "advertised.listeners",
+                "PLAINTEXT_HOST://localhost:32768,BROKER://kafka:9093",
+            ),
             (
                 "listener.security.protocol.map",
                 "BROKER:PLAINTEXT,PLAINTEXT_HOST:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -81,39 +113,107 @@ fn flags_move_the_first_listener() {
         let found = resolved(lines, Some(port), advertise).unwrap();
         assert_eq!(shown(&found), [expected], "{lines:?}");
     };
-    check(&[], 9192, None, "PLAINTEXT :9192 -> localhost:9192 (local only)");
+    check(
+        &[],
+        9192,
+        None,
+        "PLAINTEXT :9192 -> localhost:9192 (local only)",
+    );
     check(&[], 0, None, "PLAINTEXT :0 -> localhost:0 (local only)");
-    check(&[], 9192, Some("example.org"), "PLAINTEXT :9192 -> example.org:9192");
-    check(&[], 9192, Some("example.org:1"), "PLAINTEXT :9192 -> example.org:1");
+    check(
+        &[],
+        9192,
+        Some("example.org"),
+        "PLAINTEXT :9192 -> example.org:9192",
+    );
+    check(
+        &[],
+        9192,
+        Some("example.org:1"),
+        "PLAINTEXT :9192 -> example.org:1",
+    );
     let same = [("advertised.listeners", "PLAINTEXT://example.org:9092")];
     check(&same, 9192, None, "PLAINTEXT :9192 -> example.org:9192");
     let mapped = [("advertised.listeners", "PLAINTEXT://example.org:19092")];
     check(&mapped, 9192, None, "PLAINTEXT :9192 -> example.org:19092");
 }
 
+fn check_refused(lines: &[(&str, &str)], status: u8, part: &str) {
+    let failure = resolved(lines, None, None).expect_err(part);
+    assert!(failure.to_string().contains(part), "{failure}");
+    assert_eq!(failure.exit_status(), status, "{failure}");
+}
+
 #[test]
-fn mistakes_are_refused() {
-    let check = |lines: &[(&str, &str)], status: u8, part: &str| {
-        let failure = resolved(lines, None, None).expect_err(part);
-        assert!(failure.to_string().contains(part), "{failure}");
-        assert_eq!(failure.exit_status(), status, "{failure}");
-    };
-    check(&[("listeners", "localhost:9092")], 78, "NAME://HOST:PORT");
-    check(&[("listeners", "://localhost:9092")], 78, "NAME://HOST:PORT");
-    check(&[("listeners", "PLAINTEXT://localhost")], 78, "no port");
-    check(&[("listeners", "PLAINTEXT://:1,PLAINTEXT://:2")], 78, "two listeners called PLAINTEXT");
-    check(&[("listeners", "CONTROLLER://:9093")], 78, "no listener for clients");
-    check(&[("listeners", "EXTERNAL://:9092")], 78, "EXTERNAL:PLAINTEXT");
-    check(&[("listeners", "SSL://:9092")], 2, "SSL is not built yet");
-    check(&[("listeners", "SASL_PLAINTEXT://:9092")], 2, "SASL_PLAINTEXT is not built yet");
+fn listeners_that_can_not_work_are_refused() {
+    check_refused(&[("listeners", "localhost:9092")], 78, "NAME://HOST:PORT");
+    check_refused(
+        &[("listeners", "://localhost:9092")],
+        78,
+        "NAME://HOST:PORT",
+    );
+    check_refused(&[("listeners", "PLAINTEXT://localhost")], 78, "no port");
+    check_refused(
+        &[("listeners", "PLAINTEXT://:1,PLAINTEXT://:2")],
+        78,
+        "two listeners called PLAINTEXT",
+    );
+    check_refused(
+        &[("listeners", "CONTROLLER://:9093")],
+        78,
+        "no listener for clients",
+    );
+    check_refused(
+        &[("listeners", "EXTERNAL://:9092")],
+        78,
+        "EXTERNAL:PLAINTEXT",
+    );
+    check_refused(&[("listeners", "SSL://:9092")], 2, "SSL is not built yet");
+    check_refused(
+        &[("listeners", "SASL_PLAINTEXT://:9092")],
+        2,
+        "SASL_PLAINTEXT is not built yet",
+    );
     let twice = ("listeners", "A://:1,B://:1");
     let map = ("listener.security.protocol.map", "A:PLAINTEXT,B:PLAINTEXT");
-    check(&[twice, map], 78, "two listeners have port 1");
-    check(&[("listener.security.protocol.map", "PLAINTEXT")], 78, "NAME:PROTOCOL");
-    check(&[("listener.security.protocol.map", "PLAINTEXT:TLS")], 78, "TLS");
-    check(&[("advertised.listeners", "PLAINTEXT://0.0.0.0:9092")], 78, "can not connect");
-    check(&[("advertised.listeners", "PLAINTEXT://:9092")], 78, "can not connect");
-    check(&[("advertised.listeners", "PLAINTEXT://[::]:9092")], 78, "can not connect");
-    check(&[("advertised.listeners", "EXTERNAL://a:9092")], 78, "listeners does not have");
-    check(&[("advertised.listeners", "PLAINTEXT://a:1,PLAINTEXT://b:1")], 78, "twice");
+    check_refused(&[twice, map], 78, "two listeners have port 1");
+    check_refused(
+        &[("listener.security.protocol.map", "PLAINTEXT")],
+        78,
+        "NAME:PROTOCOL",
+    );
+    check_refused(
+        &[("listener.security.protocol.map", "PLAINTEXT:TLS")],
+        78,
+        "TLS",
+    );
+}
+
+#[test]
+fn addresses_that_nobody_can_use_are_refused() {
+    check_refused(
+        &[("advertised.listeners", "PLAINTEXT://0.0.0.0:9092")],
+        78,
+        "can not connect",
+    );
+    check_refused(
+        &[("advertised.listeners", "PLAINTEXT://:9092")],
+        78,
+        "can not connect",
+    );
+    check_refused(
+        &[("advertised.listeners", "PLAINTEXT://[::]:9092")],
+        78,
+        "can not connect",
+    );
+    check_refused(
+        &[("advertised.listeners", "EXTERNAL://a:9092")],
+        78,
+        "listeners does not have",
+    );
+    check_refused(
+        &[("advertised.listeners", "PLAINTEXT://a:1,PLAINTEXT://b:1")],
+        78,
+        "twice",
+    );
 }

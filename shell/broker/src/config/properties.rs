@@ -14,12 +14,18 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Vec<Setting>, ConfigFailu
     let mut settings = Vec::new();
     for line in PropertiesIter::new(bytes) {
         let line = line.map_err(|error| {
-            let line = error.line_number().map(|line| format!(":{line}")).unwrap_or_default();
+            let line = error
+                .line_number()
+                .map(|line| format!(":{line}"))
+                .unwrap_or_default();
             ConfigFailure::invalid(format!("{file}{line}: not a property: {error}"))
         })?;
         let number = line.line_number();
         if let LineContent::KVPair(name, value) = line.consume_content() {
-            let origin = Origin::File { file: file.to_owned(), line: Some(number) };
+            let origin = Origin::File {
+                file: file.to_owned(),
+                line: Some(number),
+            };
             settings.push(Setting::new(name.trim(), &value, origin));
         }
     }
@@ -37,7 +43,10 @@ mod tests {
             let found: Vec<_> = settings
                 .iter()
                 .map(|setting| {
-                    let Origin::File { line: Some(line), .. } = setting.origin else {
+                    let Origin::File {
+                        line: Some(line), ..
+                    } = setting.origin
+                    else {
                         panic!("{setting:?} has no line");
                     };
                     (setting.name.as_str(), setting.value.as_str(), line)
@@ -47,7 +56,10 @@ mod tests {
         };
         check("", &[]);
         check("# only\n! comments\n\n", &[]);
-        check("a=1\n\n b : 2 \nc 3\n", &[("a", "1", 1), ("b", "2", 3), ("c", "3", 4)]);
+        check(
+            "a=1\n\n b : 2 \nc 3\n",
+            &[("a", "1", 1), ("b", "2", 3), ("c", "3", 4)],
+        );
         check("a=1,\\\n   2\nb=\n", &[("a", "1,2", 1), ("b", "", 3)]);
         check("a=\\u0041\r\n", &[("a", "A", 1)]);
         check("a=1\na=2\n", &[("a", "1", 1), ("a", "2", 2)]);

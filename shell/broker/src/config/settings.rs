@@ -37,7 +37,10 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { file, line: Some(line) } => write!(f, "{file}:{line}"),
+            Self::File {
+                file,
+                line: Some(line),
+            } => write!(f, "{file}:{line}"),
             Self::File { file, line: None } => f.write_str(file),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Flag(name) => f.write_str(name),
@@ -66,7 +69,11 @@ impl fmt::Debug for Setting {
 impl Setting {
     /// A value, with the space around it cut off as Kafka does.
     pub(crate) fn new(name: &str, value: &str, origin: Origin) -> Self {
-        Self { name: name.to_owned(), value: value.trim().to_owned(), origin }
+        Self {
+            name: name.to_owned(),
+            value: value.trim().to_owned(),
+            origin,
+        }
     }
 
     /// A sentence about what is wrong with this value.
@@ -95,7 +102,9 @@ impl Settings {
 
     /// The text of a key, if some source sets it to something.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).map(|setting| setting.value.as_str()).filter(|value| !value.is_empty())
+        self.get(name)
+            .map(|setting| setting.value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// The stronger of two keys that mean the same; `first` where they are equally strong.
@@ -160,7 +169,9 @@ pub(crate) fn unknown(setting: &Setting) -> String {
 /// The known key that looks most like `name`.
 pub(crate) fn suggestion(name: &str) -> Option<&'static str> {
     let wanted = name.to_ascii_lowercase().replace('_', ".");
-    let known = broker_keys().map(|key| key.name).chain(LOCAL_KEYS.iter().map(|key| key.name));
+    let known = broker_keys()
+        .map(|key| key.name)
+        .chain(LOCAL_KEYS.iter().map(|key| key.name));
     closest(&wanted, known)
 }
 
@@ -194,13 +205,34 @@ fn local_key(name: &str) -> Option<&'static LocalKey> {
 }
 
 const LOCAL_KEYS: &[LocalKey] = &[
-    LocalKey { name: "cluster.id", check: check_cluster_id },
-    LocalKey { name: "log.format", check: |value| parsed::<crate::logging::LogFormat>(value) },
-    LocalKey { name: "log.level", check: |value| crate::logging::parse_level(value).map(drop) },
-    LocalKey { name: "metrics.kafka.names.enable", check: check_boolean },
-    LocalKey { name: "metrics.listener", check: |value| parsed::<super::HostPort>(value) },
-    LocalKey { name: "metrics.partition.level", check: check_boolean },
-    LocalKey { name: "shutdown.timeout.ms", check: |value| parsed::<u32>(value) },
+    LocalKey {
+        name: "cluster.id",
+        check: check_cluster_id,
+    },
+    LocalKey {
+        name: "log.format",
+        check: |value| parsed::<crate::logging::LogFormat>(value),
+    },
+    LocalKey {
+        name: "log.level",
+        check: |value| crate::logging::parse_level(value).map(drop),
+    },
+    LocalKey {
+        name: "metrics.kafka.names.enable",
+        check: check_boolean,
+    },
+    LocalKey {
+        name: "metrics.listener",
+        check: |value| parsed::<super::HostPort>(value),
+    },
+    LocalKey {
+        name: "metrics.partition.level",
+        check: check_boolean,
+    },
+    LocalKey {
+        name: "shutdown.timeout.ms",
+        check: |value| parsed::<u32>(value),
+    },
 ];
 
 fn parsed<T: std::str::FromStr<Err: fmt::Display>>(value: &str) -> Result<(), String> {
@@ -211,8 +243,14 @@ fn parsed<T: std::str::FromStr<Err: fmt::Display>>(value: &str) -> Result<(), St
 }
 
 fn check_boolean(value: &str) -> Result<(), String> {
-    let known = ["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word));
-    if known { Ok(()) } else { Err(format!("{value:?} is neither true nor false")) }
+    let known = ["true", "false"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word));
+    if known {
+        Ok(())
+    } else {
+        Err(format!("{value:?} is neither true nor false"))
+    }
 }
 
 /// The id goes into `meta.properties` and into answers as it is.
@@ -235,7 +273,10 @@ mod tests {
     use super::*;
 
     fn file(line: usize) -> Origin {
-        Origin::File { file: "f".to_owned(), line: Some(line) }
+        Origin::File {
+            file: "f".to_owned(),
+            line: Some(line),
+        }
     }
 
     #[test]
@@ -277,8 +318,16 @@ mod tests {
         check("num.partition", "3", Some("did you mean num.partitions?"));
         check("NUM_PARTITIONS", "3", Some("did you mean num.partitions?"));
         check("log.fromat", "json", Some("did you mean log.format?"));
-        check("retention.ms", "1", Some("the default of all topics is log.retention.ms"));
-        check("completely.different", "1", Some("unknown key completely.different"));
+        check(
+            "retention.ms",
+            "1",
+            Some("the default of all topics is log.retention.ms"),
+        );
+        check(
+            "completely.different",
+            "1",
+            Some("unknown key completely.different"),
+        );
         check("log.format", "xml", Some("xml"));
         check("shutdown.timeout.ms", "-1", Some("shutdown.timeout.ms"));
         check("metrics.kafka.names.enable", "yes", Some("yes"));

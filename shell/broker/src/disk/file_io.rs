@@ -20,7 +20,10 @@ const MAX_STALLED_WRITES: usize = 8;
 pub(crate) fn disk_error(path: &str, error: &io::Error) -> DiskError {
     let kind = if error.kind() == ErrorKind::NotFound {
         DiskErrorKind::NotFound
-    } else if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+    } else if matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    ) {
         DiskErrorKind::Full
     } else {
         DiskErrorKind::Failed
@@ -75,11 +78,12 @@ fn write_pieces<B: AsRef<[u8]>>(
     let mut stalled = 0;
     while !rest.is_empty() {
         let count = rest.len().min(MAX_BUFFERS_PER_CALL);
-        let written = match rustix::io::pwritev(file, rest.get(..count).unwrap_or_default(), position) {
-            Ok(written) => written - written % block,
-            Err(Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
+        let written =
+            match rustix::io::pwritev(file, rest.get(..count).unwrap_or_default(), position) {
+                Ok(written) => written - written % block,
+                Err(Errno::INTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
         stalled = if written == 0 { stalled + 1 } else { 0 };
         if stalled > MAX_STALLED_WRITES {
             return Err(ErrorKind::WriteZero.into());
@@ -143,7 +147,9 @@ pub(crate) fn parent(path: &str) -> &str {
 
 /// `directory` and those above it, up to and including the data directory (the empty path).
 pub(crate) fn with_ancestors(directory: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(directory), |path| (!path.is_empty()).then(|| parent(path)))
+    std::iter::successors(Some(directory), |path| {
+        (!path.is_empty()).then(|| parent(path))
+    })
 }
 
 /// Zeros whose first byte lies on a [`DIRECT_ALIGNMENT`] boundary.
@@ -161,10 +167,16 @@ mod tests {
     fn writes_of_many_buffers_arrive_whole() {
         let file = tempfile::tempfile().unwrap();
         for count in [0, 1, 1023, 1024, 1025, 3000] {
-            let buffers: Vec<Vec<u8>> = (0..count).map(|n: usize| vec![n.to_le_bytes()[0]; n % 5]).collect();
+            let buffers: Vec<Vec<u8>> = (0..count)
+                .map(|n: usize| vec![n.to_le_bytes()[0]; n % 5])
+                .collect();
             file.set_len(0).unwrap();
             write_all_at(&file, 3, &buffers).unwrap();
-            assert_eq!(read_at(&file, 3, usize::MAX).unwrap(), buffers.concat(), "{count} buffers");
+            assert_eq!(
+                read_at(&file, 3, usize::MAX).unwrap(),
+                buffers.concat(),
+                "{count} buffers"
+            );
         }
     }
 
@@ -190,7 +202,10 @@ mod tests {
         check(Errno::DQUOT.into(), DiskErrorKind::Full);
         check(Errno::IO.into(), DiskErrorKind::Failed);
         check(Errno::ROFS.into(), DiskErrorKind::Failed);
-        assert_eq!(sync_error("f", &Errno::NOSPC.into()).kind, DiskErrorKind::Failed);
+        assert_eq!(
+            sync_error("f", &Errno::NOSPC.into()).kind,
+            DiskErrorKind::Failed
+        );
     }
 
     #[test]

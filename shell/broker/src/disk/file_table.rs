@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chronik_storage::disk::{DiskError, DiskErrorKind};
+use chronik_storage::disk::DiskError;
 
 use super::file_io::{disk_error, parent, sync_directory, sync_error, with_ancestors};
 
@@ -70,7 +70,9 @@ impl SyncPlan {
     /// # Errors
     /// One of the syncs failed.
     pub(crate) fn run(&self) -> Result<(), DiskError> {
-        self.file.sync_data().map_err(|error| sync_error(&self.path, &error))?;
+        self.file
+            .sync_data()
+            .map_err(|error| sync_error(&self.path, &error))?;
         for directory in &self.directories {
             sync_directory(&self.root.join(directory))
                 .map_err(|error| sync_error(directory, &error))?;
@@ -112,7 +114,10 @@ impl FileTable {
         if let Some(file) = self.touch(path, dirty) {
             return Ok(file);
         }
-        let existing = File::options().read(true).write(true).open(self.full_path(path));
+        let existing = File::options()
+            .read(true)
+            .write(true)
+            .open(self.full_path(path));
         let file = match existing {
             Err(error) if error.kind() == ErrorKind::NotFound && access == Access::Create => {
                 self.create(path)?
@@ -124,7 +129,14 @@ impl FileTable {
         self.last_use += 1;
         let key: Arc<str> = path.into();
         self.by_use.insert(self.last_use, Arc::clone(&key));
-        self.open.insert(key, OpenFile { file: Arc::clone(&file), dirty, used: self.last_use });
+        self.open.insert(
+            key,
+            OpenFile {
+                file: Arc::clone(&file),
+                dirty,
+                used: self.last_use,
+            },
+        );
         Ok(file)
     }
 
@@ -181,7 +193,12 @@ impl FileTable {
             .filter(|directory| self.synced_directories.insert((*directory).to_owned()))
             .map(str::to_owned)
             .collect();
-        SyncPlan { root: Arc::clone(&self.root), path: path.to_owned(), file, directories }
+        SyncPlan {
+            root: Arc::clone(&self.root),
+            path: path.to_owned(),
+            file,
+            directories,
+        }
     }
 
     /// Notes how a sync went; a failure is repeated by every later sync until the file is removed.
@@ -218,8 +235,20 @@ impl FileTable {
         for path in keys_with_prefix(&self.lost, &prefix) {
             self.lost.remove(&path);
         }
-        self.synced_directories.retain(|path| path != directory && !path.starts_with(&prefix));
+        self.synced_directories
+            .retain(|path| path != directory && !path.starts_with(&prefix));
         self.synced_directories.remove(parent(directory));
+    }
+
+    /// Syncs and closes `path` because it is about to get another name.
+    ///
+    /// # Errors
+    /// A sync of it failed, now or earlier.
+    pub(crate) fn release(&mut self, path: &str) -> Result<(), DiskError> {
+        self.evict(&path.into());
+        self.lost
+            .get(path)
+            .map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Notes that names on the way to `path` changed.
@@ -238,7 +267,10 @@ impl FileTable {
         for path in paths {
             self.evict(&path);
         }
-        self.lost.values().next().map_or(Ok(()), |error| Err(error.clone()))
+        self.lost
+            .values()
+            .next()
+            .map_or(Ok(()), |error| Err(error.clone()))
     }
 
     fn make_room(&mut self) {
@@ -257,7 +289,11 @@ impl FileTable {
             .filter(|(_, open)| Arc::strong_count(&open.file) == 1)
             .take(EVICTION_CANDIDATES);
         let (oldest, open) = idle.next()?;
-        let clean = if open.dirty { idle.find(|(_, open)| !open.dirty) } else { None };
+        let clean = if open.dirty {
+            idle.find(|(_, open)| !open.dirty)
+        } else {
+            None
+        };
         Some(Arc::clone(clean.map_or(oldest, |(path, _)| path)))
     }
 
@@ -265,8 +301,12 @@ impl FileTable {
     /// nobody.
     fn evict(&mut self, path: &Arc<str>) {
         let Some(open) = self.close(path) else { return };
-        if open.dirty && let Err(error) = open.file.sync_data() {
-            self.lost.entry(Arc::clone(path)).or_insert_with(|| sync_error(path, &error));
+        if open.dirty
+            && let Err(error) = open.file.sync_data()
+        {
+            self.lost
+                .entry(Arc::clone(path))
+                .or_insert_with(|| sync_error(path, &error));
         }
     }
 
@@ -277,24 +317,13 @@ impl FileTable {
     }
 }
 
-/// A whole small file; one that is larger than `limit` bytes is taken for damaged.
-///
-/// # Errors
-/// The file is absent, too large, or can not be read.
-pub(crate) fn read_whole(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, DiskError> {
-    let failed = |error: std::io::Error| disk_error(path, &error);
-    let file = File::open(root.join(path)).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length > limit {
-        let detail = format!("{length} bytes are more than the {limit} this file may have");
-        return Err(DiskError::new(path, DiskErrorKind::Corrupt, detail));
-    }
-    super::file_io::read_at(&file, 0, usize::try_from(length).unwrap_or(usize::MAX)).map_err(failed)
-}
-
 fn keys_with_prefix<V>(map: &BTreeMap<Arc<str>, V>, prefix: &str) -> Vec<Arc<str>> {
     map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
         .map(|(key, _)| Arc::clone(key))
         .take_while(|key| key.starts_with(prefix))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "file_table_tests.rs"]
+mod tests;

@@ -21,7 +21,9 @@ pub(crate) struct OsDisk {
 impl OsDisk {
     /// Paths are below `data_dir`, which need not exist yet.
     pub(crate) fn new(data_dir: PathBuf) -> Self {
-        Self { files: FileTable::new(data_dir.into(), MAX_OPEN_FILES) }
+        Self {
+            files: FileTable::new(data_dir.into(), MAX_OPEN_FILES),
+        }
     }
 
     /// Syncs what was written and not synced, and closes all files.
@@ -47,7 +49,11 @@ impl Disk for OsDisk {
             let is_directory = metadata.is_dir();
             let bytes = if is_directory { 0 } else { metadata.len() };
             let name = entry.file_name().to_string_lossy().into_owned();
-            listed.push(DirEntry { name, bytes, is_directory });
+            listed.push(DirEntry {
+                name,
+                bytes,
+                is_directory,
+            });
         }
         // The operating system's order differs from run to run.
         listed.sort_by(|left, right| left.name.cmp(&right.name));
@@ -66,7 +72,8 @@ impl Disk for OsDisk {
 
     fn truncate(&mut self, path: &str, length: u64) -> Result<(), DiskError> {
         let file = self.files.open(path, Access::Change)?;
-        file.set_len(length).map_err(|error| disk_error(path, &error))
+        file.set_len(length)
+            .map_err(|error| disk_error(path, &error))
     }
 
     fn sync(&mut self, path: &str) -> Result<(), DiskError> {
@@ -80,7 +87,7 @@ impl Disk for OsDisk {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        self.files.forget(from);
+        self.files.release(from)?;
         self.files.forget(to);
         fs::rename(self.files.full_path(from), self.files.full_path(to))
             .map_err(|error| disk_error(from, &error))
@@ -116,8 +123,15 @@ mod tests {
         disk.sync_directory("logs").unwrap();
         assert_eq!(disk.read("logs/a-0/1.log", 0, 100).unwrap(), b"abcdefg");
         assert_eq!(disk.read("logs/a-0/1.log", 5, 1).unwrap(), b"f");
-        let entry = |name: &str, bytes, is_directory| DirEntry { name: name.to_owned(), bytes, is_directory };
-        assert_eq!(disk.list("logs").unwrap(), [entry("a-0", 0, true), entry("b", 0, false)]);
+        let entry = |name: &str, bytes, is_directory| DirEntry {
+            name: name.to_owned(),
+            bytes,
+            is_directory,
+        };
+        assert_eq!(
+            disk.list("logs").unwrap(),
+            [entry("a-0", 0, true), entry("b", 0, false)]
+        );
         assert_eq!(disk.list("logs/a-0").unwrap(), [entry("1.log", 7, false)]);
         disk.truncate("logs/a-0/1.log", 2).unwrap();
         assert_eq!(disk.read("logs/a-0/1.log", 0, 100).unwrap(), b"ab");
@@ -129,7 +143,10 @@ mod tests {
         let (_directory, mut disk) = disk();
         let check = |result: Result<(), DiskError>| {
             let error = result.unwrap_err();
-            assert_eq!((error.kind, error.path.as_str()), (DiskErrorKind::NotFound, "x/y"));
+            assert_eq!(
+                (error.kind, error.path.as_str()),
+                (DiskErrorKind::NotFound, "x/y")
+            );
         };
         check(disk.read("x/y", 0, 1).map(drop));
         check(disk.truncate("x/y", 0));
@@ -148,10 +165,16 @@ mod tests {
         }
         disk.write("meta/checkpoints/x", 0, b"kept").unwrap();
         disk.remove("meta/checkpoint").unwrap();
-        assert_eq!(disk.read("meta/checkpoint", 0, 1).unwrap_err().kind, DiskErrorKind::NotFound);
+        assert_eq!(
+            disk.read("meta/checkpoint", 0, 1).unwrap_err().kind,
+            DiskErrorKind::NotFound
+        );
         assert_eq!(disk.read("meta/checkpoints/x", 0, 9).unwrap(), b"kept");
         disk.remove("meta").unwrap();
-        assert_eq!(disk.read("meta/checkpoints/x", 0, 1).unwrap_err().kind, DiskErrorKind::NotFound);
+        assert_eq!(
+            disk.read("meta/checkpoints/x", 0, 1).unwrap_err().kind,
+            DiskErrorKind::NotFound
+        );
         assert_eq!(disk.list("").unwrap(), []);
     }
 
@@ -160,7 +183,8 @@ mod tests {
         let (_directory, mut disk) = disk();
         for pass in 0..3_u8 {
             for file in 0..2 * MAX_OPEN_FILES {
-                disk.write(&format!("d/{file}"), u64::from(pass), &[pass]).unwrap();
+                disk.write(&format!("d/{file}"), u64::from(pass), &[pass])
+                    .unwrap();
             }
         }
         for file in 0..2 * MAX_OPEN_FILES {

@@ -1,0 +1,81 @@
+//! One connection's requests in order.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::slots::Slot;
+use crate::api::fetch::FetchSlot;
+use crate::messages::{ConnectionId, Pieces};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    /// A request waits for the controller: later ones go to the backlog.
+    pub(super) barrier: bool,
+    /// Frames that arrived behind a barrier.
+    pub(super) backlog: VecDeque<Bytes>,
+    slots: VecDeque<Slot>,
+    /// Number of the request in the first slot.
+    first: u64,
+    paused: bool,
+}
+
+impl Connection {
+    pub(super) const fn new(id: ConnectionId) -> Self {
+        Self {
+            id,
+            barrier: false,
+            backlog: VecDeque::new(),
+            slots: VecDeque::new(),
+            first: 0,
+            paused: false,
+        }
+    }
+
+    /// Takes the next slot and returns its number.
+    pub(super) fn push(&mut self, slot: Slot) -> u64 {
+        self.slots.push_back(slot);
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    /// The slot of a request that has not been answered yet.
+    pub(super) fn slot(&mut self, request: u64) -> Option<&mut Slot> {
+        let index = usize::try_from(request.checked_sub(self.first)?).ok()?;
+        self.slots.get_mut(index)
+    }
+
+    /// The next reply in request order, once it is there.
+    pub(super) fn take_ready(&mut self) -> Option<Pieces> {
+        let pieces = self.slots.front_mut()?.take_ready()?;
+        self.slots.pop_front();
+        self.first += 1;
+        Some(pieces)
+    }
+
+    pub(super) fn accepts(&mut self, limit: usize) -> bool {
+        self.paused = self.slots.len() + self.backlog.len() >= limit;
+        !self.paused
+    }
+
+    /// Whether a connection that was refused has room again; true once.
+    pub(super) fn resumes(&mut self, limit: usize) -> bool {
+        let room = self.slots.len() + self.backlog.len() < limit;
+        room && std::mem::take(&mut self.paused)
+    }
+
+    /// Fetches that shards may be watching for.
+    pub(super) fn waiting_fetches(&self) -> impl Iterator<Item = (u64, &FetchSlot)> {
+        let numbered = (self.first..).zip(&self.slots);
+        numbered.filter_map(|(request, slot)| match slot {
+            Slot::Fetch(fetch) => Some((request, &**fetch)),
+            Slot::Ready(_)
+            | Slot::Busy
+            | Slot::Produce(_)
+            | Slot::Partitions(_)
+            | Slot::Controller(_)
+            | Slot::ProducerId(_) => None,
+        })
+    }
+}

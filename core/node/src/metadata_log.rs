@@ -1,0 +1,105 @@
+//! The metadata log as a partition log: one record batch per entry, so that it is stored, synced and
+//! recovered by the same engine as everybody's records.
+//!
+//! Entry `index` (from 1) stands at offset `index - 1`; its term is the batch's leader epoch.
+
+use chronik_controller::{Entry, HardState, Recovered as RecoveredMetadata};
+use chronik_model::batch::{BatchBuilder, BatchSpec, batches, records};
+use chronik_model::compression::{DecompressLimits, Decompressor};
+use chronik_model::{LeaderEpoch, NodeId, Offset};
+use chronik_storage::checkpoint::Vote;
+use chronik_storage::disk::{Disk, DiskError, DiskErrorKind};
+use chronik_storage::log::PartitionLog;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 4 << 20;
+
+/// The batch that stores an entry.
+pub(crate) fn encode_entry(entry: &Entry) -> Option<Vec<u8>> {
+    let index = i64::try_from(entry.index).ok()?;
+    let spec = BatchSpec {
+        base_offset: Offset(index - 1),
+        leader_epoch: LeaderEpoch(i32::try_from(entry.term).ok()?),
+        ..BatchSpec::default()
+    };
+    let mut builder = BatchBuilder::new(spec);
+    builder.append(0, None, Some(&entry.data), &[]).ok()?;
+    builder.finish().ok()
+}
+
+/// Raft's hard state as the journal has it.
+pub(crate) fn vote_of(state: &HardState) -> Vote {
+    let vote = state.vote.and_then(|node| u64::try_from(node.0).ok());
+    // Raft has no node 0 but Kafka does, so votes are stored one up.
+    Vote {
+        term: state.term,
+        vote: vote.map_or(0, |vote| vote + 1),
+        commit: state.commit,
+    }
+}
+
+fn hard_state_of(vote: Vote) -> Option<HardState> {
+    let voted = vote
+        .vote
+        .checked_sub(1)
+        .and_then(|node| i32::try_from(node).ok())
+        .map(NodeId);
+    (vote != Vote::default()).then_some(HardState {
+        term: vote.term,
+        vote: voted,
+        commit: vote.commit,
+    })
+}
+
+/// Reads everything that an earlier life left of the metadata log.
+///
+/// # Errors
+/// The disk fails, or the log is damaged.
+pub fn load(
+    disk: &mut dyn Disk,
+    log: Option<&PartitionLog>,
+    vote: Vote,
+) -> Result<RecoveredMetadata, DiskError> {
+    let mut recovered = RecoveredMetadata {
+        hard_state: hard_state_of(vote),
+        ..Default::default()
+    };
+    let Some(log) = log else { return Ok(recovered) };
+    for segment in &log.segments {
+        let path = log.file(segment.base_offset).log_path();
+        let mut position = 0;
+        while position < segment.bytes {
+            let bytes = disk.read(&path, position, READ_BYTES)?;
+            let read = read_entries(&bytes, &mut recovered);
+            let read =
+                read.map_err(|detail| DiskError::new(&path, DiskErrorKind::Corrupt, detail))?;
+            if read == 0 {
+                let detail = format!("no metadata entry at byte {position}");
+                return Err(DiskError::new(&path, DiskErrorKind::Corrupt, detail));
+            }
+            position += read as u64;
+        }
+    }
+    Ok(recovered)
+}
+
+/// Takes the whole batches at the front of `bytes` in, and returns their size.
+fn read_entries(bytes: &[u8], recovered: &mut RecoveredMetadata) -> Result<usize, String> {
+    let mut read = 0;
+    let mut scratch = Decompressor::default();
+    for view in batches(bytes) {
+        let view = view.map_err(|error| error.to_string())?;
+        view.check_crc().map_err(|error| error.to_string())?;
+        let header = *view.header();
+        let term = u64::try_from(header.leader_epoch().0).map_err(|error| error.to_string())?;
+        let found = records(&view, &mut scratch, DecompressLimits::default());
+        for record in found.map_err(|error| error.to_string())? {
+            let record = record.map_err(|error| error.to_string())?;
+            let index = u64::try_from(record.offset.0 + 1).map_err(|error| error.to_string())?;
+            let data = bytes::Bytes::copy_from_slice(record.value.unwrap_or_default());
+            recovered.entries.push_back(Entry { term, index, data });
+        }
+        read += header.size_bytes();
+    }
+    Ok(read)
+}

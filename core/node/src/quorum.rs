@@ -1,0 +1,213 @@
+//! The controller as the node sees it: requests of frontends in, entries for the metadata log, views
+//! and answers out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronik_controller::{
+    AllocateProducerIds, Controller, ControllerConfig, ControllerInput, ControllerOutput,
+    ControllerReply, ControllerRequest, Entry, HardState, MetadataDelta, OpenError, Recovered,
+    RegisterBroker,
+};
+use chronik_model::{Now, Offset};
+
+use crate::messages::{FrontendId, Ticket};
+use crate::view::{ClusterView, ViewBuilder};
+
+/// Producer ids that a frontend takes at once.
+const PRODUCER_ID_BLOCK: i32 = 1000;
+
+/// What the node tells the controller.
+#[derive(Debug)]
+pub enum QuorumInput {
+    /// A request of a client.
+    Request {
+        /// Where the answer belongs.
+        ticket: Ticket,
+        /// The request.
+        request: ControllerRequest,
+    },
+    /// A frontend has no producer ids left.
+    ProducerIds(FrontendId),
+    /// Entries up to this persist sequence are durable.
+    Persisted(u64),
+}
+
+/// What the controller wants done, in this order.
+#[derive(Debug)]
+pub enum QuorumOutput {
+    /// Append to the metadata log; [`QuorumInput::Persisted`] with the sequence follows.
+    Persist {
+        /// Grows with each.
+        sequence: u64,
+        /// Raft's hard state, when it changed.
+        hard_state: Option<HardState>,
+        /// Entries to append.
+        entries: Vec<Entry>,
+    },
+    /// Committed metadata: shards act on it before frontends see it.
+    Publish(Arc<ClusterView>, Arc<MetadataDelta>),
+    /// The answer to a client's request.
+    Reply {
+        /// Where it belongs.
+        ticket: Ticket,
+        /// The answer.
+        reply: ControllerReply,
+        /// It holds in views of at least this offset.
+        offset: Offset,
+    },
+    /// A frontend's new block of producer ids; empty when there is none to be had now.
+    ProducerIds(FrontendId, std::ops::Range<i64>),
+    /// The broker is registered and may serve.
+    Registered,
+    /// Metadata contradicts itself: the process must stop.
+    Halt(String),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    Client(Ticket),
+    ProducerIds(FrontendId),
+    Registration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Quorum {
+    controller: Controller,
+    views: ViewBuilder,
+    asked: BTreeMap<u64, Asker>,
+    next_ticket: u64,
+    node_id: chronik_model::NodeId,
+    outputs: Vec<ControllerOutput>,
+}
+
+impl Quorum {
+    /// Continues from what an earlier life left, and registers this broker: a new life leads in a
+    /// new epoch, so that no two lives write different bytes at one offset of one epoch (rule J5).
+    ///
+    /// # Errors
+    /// What is on disk is damaged or of a later version.
+    pub fn open(
+        config: ControllerConfig,
+        recovered: Recovered,
+        registration: RegisterBroker,
+        views: ViewBuilder,
+        now: Now,
+        out: &mut Vec<QuorumOutput>,
+    ) -> Result<Self, OpenError> {
+        let node_id = config.node_id;
+        let mut outputs = Vec::new();
+        let controller = Controller::open(config, recovered, &mut outputs)?;
+        let mut quorum = Self {
+            controller,
+            views,
+            asked: BTreeMap::new(),
+            next_ticket: 0,
+            node_id,
+            outputs,
+        };
+        quorum.ask(
+            now,
+            Asker::Registration,
+            ControllerRequest::RegisterBroker(registration),
+        );
+        quorum.emit(out);
+        Ok(quorum)
+    }
+
+    /// Takes one input; what is to be done goes to `out`.
+    pub fn step(&mut self, now: Now, input: QuorumInput, out: &mut Vec<QuorumOutput>) {
+        match input {
+            QuorumInput::Request { ticket, request } => {
+                self.ask(now, Asker::Client(ticket), request)
+            }
+            QuorumInput::ProducerIds(frontend) => {
+                let block = AllocateProducerIds {
+                    node_id: self.node_id,
+                    count: PRODUCER_ID_BLOCK,
+                };
+                self.ask(
+                    now,
+                    Asker::ProducerIds(frontend),
+                    ControllerRequest::AllocateProducerIds(block),
+                );
+            }
+            QuorumInput::Persisted(sequence) => {
+                self.controller.step(
+                    now,
+                    ControllerInput::Persisted { sequence },
+                    &mut self.outputs,
+                );
+            }
+        }
+        self.emit(out);
+    }
+
+    fn ask(&mut self, now: Now, asker: Asker, request: ControllerRequest) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.asked.insert(ticket, asker);
+        self.controller.step(
+            now,
+            ControllerInput::Request { ticket, request },
+            &mut self.outputs,
+        );
+    }
+
+    fn emit(&mut self, out: &mut Vec<QuorumOutput>) {
+        for output in std::mem::take(&mut self.outputs) {
+            match output {
+                ControllerOutput::Persist {
+                    sequence,
+                    hard_state,
+                    reset: _,
+                    entries,
+                } => {
+                    out.push(QuorumOutput::Persist {
+                        sequence,
+                        hard_state,
+                        entries,
+                    });
+                }
+                ControllerOutput::Publish { image, delta } => {
+                    let view = self.views.build(image, &delta);
+                    out.push(QuorumOutput::Publish(view, delta));
+                }
+                ControllerOutput::Reply {
+                    ticket,
+                    reply,
+                    offset,
+                } => {
+                    if let Some(asker) = self.asked.remove(&ticket) {
+                        out.push(answer(asker, reply, offset));
+                    }
+                }
+                ControllerOutput::Halt { reason } => out.push(QuorumOutput::Halt(reason)),
+                // A lone voter sends nothing, and snapshots are off until peers need them.
+                ControllerOutput::Send(_)
+                | ControllerOutput::Snapshot(_)
+                | ControllerOutput::TruncateBefore { .. } => {}
+            }
+        }
+    }
+}
+
+fn answer(asker: Asker, reply: ControllerReply, offset: Offset) -> QuorumOutput {
+    match (asker, reply) {
+        (Asker::Client(ticket), reply) => QuorumOutput::Reply {
+            ticket,
+            reply,
+            offset,
+        },
+        (Asker::ProducerIds(frontend), ControllerReply::AllocateProducerIds(Ok(block))) => {
+            let first = block.first.0;
+            QuorumOutput::ProducerIds(frontend, first..first + i64::from(block.count))
+        }
+        (Asker::ProducerIds(frontend), _) => QuorumOutput::ProducerIds(frontend, 0..0),
+        (Asker::Registration, ControllerReply::RegisterBroker(Ok(_))) => QuorumOutput::Registered,
+        (Asker::Registration, reply) => {
+            QuorumOutput::Halt(format!("this broker can not be registered: {reply:?}"))
+        }
+    }
+}

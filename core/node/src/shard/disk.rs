@@ -1,0 +1,86 @@
+//! What a shard makes of the journal's and the disk's answers.
+
+use chronik_model::ErrorCode;
+use chronik_storage::disk::DiskDone;
+use chronik_storage::journal::frame::CommittedFrame;
+use chronik_storage::store::Completion;
+
+use super::{Control, Shard, ShardOutputs};
+use crate::messages::{PartitionAnswer, ShardReply};
+
+impl Shard {
+    pub(super) fn committed(&mut self, frame: &CommittedFrame, out: &mut ShardOutputs) {
+        self.store.committed(frame);
+        for token in &frame.controls {
+            let Some(token) = self.store.control_committed(*token) else {
+                continue;
+            };
+            match self.controls.remove(&token) {
+                Some(Control::Persist { sequence }) => {
+                    out.persisted = out.persisted.max(Some(sequence));
+                }
+                Some(Control::DeleteRecords { ticket, part, slot }) => {
+                    let start = self.store.log(slot).map(|log| log.log_start);
+                    let answer = start.map_or(
+                        PartitionAnswer::Failed(ErrorCode::UnknownTopicOrPartition),
+                        PartitionAnswer::LogStart,
+                    );
+                    out.replies.push(ShardReply::Partition {
+                        ticket,
+                        part,
+                        answer,
+                    });
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn disk_done(&mut self, done: DiskDone, out: &mut ShardOutputs) {
+        let was_online = self.store.offline().is_none();
+        match self.store.disk_done(done) {
+            Some(Completion::Read { ticket, result }) => self.cold_read_done(ticket, result, out),
+            Some(Completion::Timestamp { ticket, result }) => self.lookup_done(ticket, result, out),
+            None => {}
+        }
+        if let Some(reason) = self
+            .store
+            .offline()
+            .filter(|_| was_online)
+            .map(str::to_owned)
+        {
+            self.go_offline(&reason, out);
+        }
+    }
+
+    /// The directory is lost to this process: every reply that waits is refused.
+    pub(super) fn go_offline(&mut self, reason: &str, out: &mut ShardOutputs) {
+        self.store.go_offline(reason);
+        out.warnings.push(format!(
+            "data directory offline: {reason}. Nothing is acknowledged until the disk is repaired and the server started again"
+        ));
+        for partition in self.partitions.iter_mut().flatten() {
+            for parked in partition.parked.drain(..) {
+                let result = Err(ErrorCode::KafkaStorageError);
+                let (ticket, part) = (parked.ticket, parked.part);
+                out.replies.push(ShardReply::Produced {
+                    ticket,
+                    part,
+                    result,
+                });
+            }
+        }
+        let mut controls: Vec<_> = self.controls.drain().collect();
+        controls.sort_unstable_by_key(|(token, _)| *token);
+        for (_, control) in controls {
+            if let Control::DeleteRecords { ticket, part, .. } = control {
+                let answer = PartitionAnswer::Failed(ErrorCode::KafkaStorageError);
+                out.replies.push(ShardReply::Partition {
+                    ticket,
+                    part,
+                    answer,
+                });
+            }
+        }
+    }
+}

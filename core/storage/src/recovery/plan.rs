@@ -1,0 +1,215 @@
+//! What the journal as a whole says about each log, learned before anything is applied.
+//!
+//! Replay can then take the operations in order without ever writing what a later one takes back:
+//! a batch that a truncation behind it removes is passed over, and so is all of a deleted log.
+
+use std::collections::BTreeMap;
+
+use chronik_model::{LogId, Offset};
+
+use crate::journal::Operation;
+use crate::log::RecoveryPoint;
+
+/// The plans of all logs that the journal names.
+#[derive(Debug, Default)]
+pub(super) struct Plans {
+    logs: BTreeMap<LogId, LogPlan>,
+    order: u64,
+}
+
+/// What the journal says about one log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct LogPlan {
+    cuts: Vec<PlannedCut>,
+    /// The newest recovery point and its generation.
+    pub(super) point: Option<(u32, RecoveryPoint)>,
+    /// Highest log start since the last reset.
+    pub(super) log_start: Option<Offset>,
+    /// The log is gone at the end.
+    pub(super) deleted: bool,
+    /// Largest generation that was journaled.
+    pub(super) generation: u32,
+}
+
+/// A truncation or reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PlannedCut {
+    /// Place among all operations.
+    order: u64,
+    generation: u32,
+    end: Offset,
+    /// Where the log goes on, if it was emptied.
+    restart: Option<Offset>,
+    /// Lowest end of this cut and all later ones: what stands at or behind it does not stay.
+    lowest: Offset,
+}
+
+/// What cuts leave of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remains {
+    /// Everything.
+    All,
+    /// What lies before this offset.
+    Below(Offset),
+    /// Nothing; it goes on here.
+    Nothing(Offset),
+}
+
+impl Remains {
+    /// The part of a log that ends at `end`.
+    pub(super) fn of(self, end: Offset) -> Offset {
+        match self {
+            Self::All => end,
+            Self::Below(cut) => end.min(cut),
+            Self::Nothing(start) => start,
+        }
+    }
+}
+
+impl Plans {
+    /// Notes one operation.
+    pub(super) fn note(&mut self, log_id: LogId, operation: &Operation<'_>) {
+        self.order += 1;
+        let order = self.order;
+        let log = self.logs.entry(log_id).or_default();
+        match *operation {
+            Operation::Truncate {
+                end_offset,
+                generation,
+            } => log.cut(order, generation, end_offset, None),
+            Operation::Reset {
+                start_offset,
+                generation,
+            } => {
+                log.log_start = None;
+                log.cut(order, generation, Offset(i64::MIN), Some(start_offset));
+            }
+            Operation::RecoveryPoint {
+                offset,
+                segment,
+                position,
+                unjournaled,
+                generation,
+            } => {
+                let point = RecoveryPoint {
+                    offset,
+                    segment,
+                    position,
+                    unjournaled,
+                };
+                log.generation = log.generation.max(generation);
+                log.point = Some((generation, point));
+            }
+            Operation::LogStart { start_offset } => {
+                log.log_start = log.log_start.max(Some(start_offset));
+            }
+            Operation::Delete => log.deleted = true,
+            Operation::Open { .. }
+            | Operation::Append { .. }
+            | Operation::EpochStart { .. }
+            | Operation::Vote { .. } => {}
+        }
+    }
+
+    /// The plan of one log.
+    pub(super) fn of(&self, log_id: LogId) -> LogPlan {
+        self.logs.get(&log_id).cloned().unwrap_or_default()
+    }
+}
+
+impl LogPlan {
+    fn cut(&mut self, order: u64, generation: u32, end: Offset, restart: Option<Offset>) {
+        for earlier in &mut self.cuts {
+            earlier.lowest = earlier.lowest.min(end);
+        }
+        self.generation = self.generation.max(generation);
+        self.cuts.push(PlannedCut {
+            order,
+            generation,
+            end,
+            restart,
+            lowest: end,
+        });
+    }
+
+    /// Whether an operation's data up to `last_offset` is there in the end.
+    pub(super) fn survives(&self, order: u64, last_offset: Offset) -> bool {
+        let later = self.cuts.partition_point(|cut| cut.order <= order);
+        self.cuts
+            .get(later)
+            .is_none_or(|cut| last_offset < cut.lowest)
+    }
+
+    /// What the cuts behind `after` leave, up to and including generation `until`.
+    pub(super) fn remains(&self, after: u32, until: u32) -> Remains {
+        let mut remains = Remains::All;
+        for cut in &self.cuts {
+            if cut.generation <= after || cut.generation > until {
+                continue;
+            }
+            remains = match (cut.restart, remains) {
+                (Some(start), _) | (None, Remains::Nothing(start)) => Remains::Nothing(start),
+                (None, Remains::All) => Remains::Below(cut.end),
+                (None, Remains::Below(end)) => Remains::Below(end.min(cut.end)),
+            };
+        }
+        remains
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(operations: &[Operation<'_>]) -> LogPlan {
+        let mut plans = Plans::default();
+        for operation in operations {
+            plans.note(LogId(1), operation);
+        }
+        plans.of(LogId(1))
+    }
+
+    const fn truncate(end: i64, generation: u32) -> Operation<'static> {
+        Operation::Truncate {
+            end_offset: Offset(end),
+            generation,
+        }
+    }
+
+    #[test]
+    fn a_batch_survives_if_no_later_cut_reaches_it() {
+        let append = Operation::Append {
+            base_offset: Offset(0),
+            last_offset: Offset(0),
+            batch: &[],
+        };
+        let plan = plan(&[append, truncate(50, 1), append, truncate(80, 2), append]);
+        let check = |order, last, expected| {
+            assert_eq!(
+                plan.survives(order, Offset(last)),
+                expected,
+                "{order} {last}"
+            );
+        };
+        check(1, 49, true);
+        check(1, 50, false);
+        check(3, 50, true);
+        check(3, 80, false);
+        check(5, 80, true);
+    }
+
+    #[test]
+    fn cuts_leave_what_lies_below_the_lowest() {
+        let reset = Operation::Reset {
+            start_offset: Offset(70),
+            generation: 3,
+        };
+        let plan = plan(&[truncate(50, 1), truncate(60, 2), reset, truncate(90, 4)]);
+        let check = |after, until, expected| assert_eq!(plan.remains(after, until), expected);
+        check(0, 2, Remains::Below(Offset(50)));
+        check(1, 2, Remains::Below(Offset(60)));
+        check(0, u32::MAX, Remains::Nothing(Offset(70)));
+        check(3, u32::MAX, Remains::Below(Offset(90)));
+        check(4, u32::MAX, Remains::All);
+    }
+}

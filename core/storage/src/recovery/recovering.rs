@@ -1,0 +1,400 @@
+//! One log while it is brought back.
+//!
+//! ```text
+//!   segments, as the checkpoint or a journaled recovery point vouches for them
+//!   |------------------------------|
+//!                     ^ cut here where the journal takes more back
+//!                     |--- appends of the journal that stay ---|
+//! ```
+
+use chronik_model::batch::BatchHeader;
+use chronik_model::{LogId, Offset};
+
+use super::plan::{LogPlan, Remains};
+use super::replayer::config;
+use super::scan::{Scan, position_of, segment_files};
+use crate::checkpoint::{LogCheckpoint, SegmentCheckpoint};
+use crate::disk::{Disk, DiskError};
+use crate::log::partition_log::NewBatch;
+use crate::log::segment::IndexState;
+use crate::log::{Mode, PartitionLog, RecoveryPoint, Segment};
+
+/// Bytes gathered per log before they are written.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// A log, and batches of it that are not written yet.
+#[derive(Debug)]
+pub(super) struct Recovering {
+    pub(super) log: PartitionLog,
+    pub(super) plan: LogPlan,
+    /// Batches that were found in segments.
+    pub(super) batches: u64,
+    buffer: Vec<u8>,
+    buffer_at: (Offset, u64),
+    /// Batches of the journal that do not follow are not acknowledged and passed over.
+    gaps_allowed: bool,
+    rebuilt: bool,
+}
+
+impl Recovering {
+    /// Brings a log back to the newest point that does not need the journal's appends, and cuts off
+    /// everything behind it.
+    pub(super) fn restore(
+        disk: &mut dyn Disk,
+        from: &LogCheckpoint,
+        plan: LogPlan,
+        rebuilt: bool,
+    ) -> Result<Self, DiskError> {
+        let (partition, directory) = (from.partition, from.directory.clone());
+        let mut log = PartitionLog::new(from.log_id, partition, directory, config());
+        log.opened = true;
+        log.failed.clone_from(&from.failed);
+        log.log_start = from.log_start;
+        log.epochs = from.epochs.clone();
+        log.producers = from.producers.clone();
+        log.segments = from.segments.iter().map(restore_segment).collect();
+        log.generation = plan.generation.max(from.generation);
+        let mut this = Self {
+            log,
+            plan,
+            batches: 0,
+            buffer: Vec::new(),
+            buffer_at: (Offset(-1), 0),
+            gaps_allowed: false,
+            rebuilt,
+        };
+        this.set_end(from.recovery_point.offset);
+        if this.log.failed.is_none() {
+            this.settle(disk, from)?;
+        }
+        Ok(this)
+    }
+
+    fn settle(&mut self, disk: &mut dyn Disk, from: &LogCheckpoint) -> Result<(), DiskError> {
+        let newer = self
+            .plan
+            .point
+            .filter(|(known, _)| *known > from.generation);
+        let (generation, point) = newer.unwrap_or((from.generation, from.recovery_point));
+        self.gaps_allowed = point.unjournaled;
+        let mut remains = self.plan.remains(from.generation, u32::MAX);
+        if self.rebuilt {
+            // The scan found whatever a journaled point vouches for, and more.
+            remains = self.plan.remains(generation, u32::MAX);
+        }
+        self.start_from(from.recovery_point);
+        let files = segment_files(disk, &self.log.directory)?;
+        let by_files = newer.is_some() || point.unjournaled;
+        self.drop_missing(from.log_start, by_files.then_some(&files));
+        match remains {
+            Remains::All => {}
+            Remains::Below(end) => self.cut_to(disk, end)?,
+            Remains::Nothing(start) => {
+                self.log.restart_at(start);
+                self.log.epochs.truncate_end(Offset(i64::MIN));
+                self.log.producers.truncate_end(Offset(i64::MIN));
+            }
+        }
+        self.check_sizes(&files);
+        let later = self.plan.remains(generation, u32::MAX);
+        if newer.is_some() && !self.rebuilt {
+            self.advance_to(disk, &files, later.of(point.offset))?;
+        }
+        if self.log.failed.is_some() {
+            return Ok(());
+        }
+        if point.unjournaled {
+            self.log.mode = Mode::Unjournaled;
+            let limit = later.of(Offset(i64::MAX));
+            self.batches += self.scan(disk, &files, limit)?;
+        }
+        self.cut_files(disk)
+    }
+
+    /// Makes the last segment the one of a recovery point.
+    fn start_from(&mut self, point: RecoveryPoint) {
+        let log = &mut self.log;
+        log.segments
+            .retain(|segment| segment.base_offset <= point.segment);
+        let known = log.segments.back();
+        if known.is_none_or(|last| last.base_offset < point.segment) {
+            log.segments.push_back(Segment::new(point.segment));
+        }
+        let active = log.active();
+        active.truncate(point.position);
+        active.bytes = point.position;
+        active.written_bytes = point.position;
+        active.synced_bytes = point.position;
+        // It takes appends again, so an index file of it is not the last word.
+        active.sealed = false;
+    }
+
+    fn set_end(&mut self, end: Offset) {
+        let log = &mut self.log;
+        for bound in [
+            &mut log.log_end,
+            &mut log.written_end,
+            &mut log.synced_end,
+            &mut log.committed_end,
+        ] {
+            *bound = end;
+        }
+    }
+
+    /// Lets go of segments that lie wholly before the log start: their files may be gone. Where the
+    /// journal does not have what follows, `files` tell where the log goes on.
+    fn drop_missing(&mut self, log_start: Offset, files: Option<&Vec<(Offset, u64)>>) {
+        let start = log_start.max(self.plan.log_start.unwrap_or(log_start));
+        let log = &mut self.log;
+        while let Some(first) = log.segments.front().map(|segment| segment.base_offset) {
+            let next = log.segments.get(1).map(|segment| segment.base_offset);
+            let in_files = || {
+                let mut later = files?.iter().map(|(base, _)| *base);
+                later.find(|base| *base > first)
+            };
+            let next = next.or_else(in_files);
+            let covered = log.segments.len() == 1 && files.is_none() && log.log_end <= start;
+            let next = next.or_else(|| covered.then_some(log.log_end));
+            let Some(next) = next.filter(|next| *next > first && *next <= start) else {
+                return;
+            };
+            log.segments.pop_front();
+            if log.segments.is_empty() {
+                log.restart_at(next);
+            }
+        }
+    }
+
+    /// Compares what should be there with what is.
+    fn check_sizes(&mut self, files: &[(Offset, u64)]) {
+        let log = &mut self.log;
+        let short = log
+            .segments
+            .iter()
+            .find(|segment| size_of(files, segment.base_offset) < segment.bytes);
+        if let Some(segment) = short {
+            let path = log.file(segment.base_offset).log_path();
+            let found = size_of(files, segment.base_offset);
+            log.failed = Some(format!(
+                "{path}: {found} bytes are left of {} that had been made durable; the partition stays offline",
+                segment.bytes
+            ));
+        }
+    }
+
+    /// Forgets what a truncation took back from the part that the checkpoint vouches for.
+    fn cut_to(&mut self, disk: &mut dyn Disk, end: Offset) -> Result<(), DiskError> {
+        let log = &mut self.log;
+        if end >= log.log_end {
+            return Ok(());
+        }
+        if log
+            .segments
+            .front()
+            .is_none_or(|first| first.base_offset >= end)
+        {
+            log.restart_at(end);
+            return Ok(());
+        }
+        log.segments.retain(|segment| segment.base_offset < end);
+        let base = log.active().base_offset;
+        let position = position_of(disk, &log.file(base).log_path(), end)?;
+        let active = log.active();
+        active.truncate(position.min(active.bytes));
+        active.sealed = false;
+        log.epochs.truncate_end(end);
+        log.producers.truncate_end(end);
+        self.set_end(end);
+        Ok(())
+    }
+
+    /// Takes in what a journaled recovery point says is durable.
+    fn advance_to(
+        &mut self,
+        disk: &mut dyn Disk,
+        files: &[(Offset, u64)],
+        end: Offset,
+    ) -> Result<(), DiskError> {
+        if self.log.failed.is_some() || self.log.log_end >= end {
+            return Ok(());
+        }
+        self.scan(disk, files, end)?;
+        if self.log.log_end < end && self.plan.log_start.is_none_or(|start| start < end) {
+            let (directory, found) = (&self.log.directory, self.log.log_end);
+            self.log.failed = Some(format!(
+                "{directory}: intact up to offset {found}, but {end} had been made durable; the partition stays offline"
+            ));
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &mut self,
+        disk: &mut dyn Disk,
+        files: &[(Offset, u64)],
+        limit: Offset,
+    ) -> Result<u64, DiskError> {
+        let scan = Scan {
+            files,
+            limit,
+            gapless: self.log.mode == Mode::Unjournaled,
+        };
+        scan.extend(disk, &mut self.log)
+    }
+
+    /// Removes from the files what is not in the log.
+    fn cut_files(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        let log = &mut self.log;
+        let mut changed = false;
+        for (base, size) in segment_files(disk, &log.directory)? {
+            let file = log.file(base);
+            let Some(segment) = log.segment_mut(base) else {
+                disk.remove(&file.log_path())?;
+                disk.remove(&file.index_path())?;
+                changed = true;
+                continue;
+            };
+            if size > segment.bytes {
+                disk.remove(&file.index_path())?;
+                disk.truncate(&file.log_path(), segment.bytes)?;
+                // An old end that came back after the next crash could pass for a new one.
+                disk.sync(&file.log_path())?;
+                changed = true;
+            }
+        }
+        if changed {
+            disk.sync_directory(&log.directory)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one batch of the journal in; false when the log has it already.
+    pub(super) fn append(
+        &mut self,
+        disk: &mut dyn Disk,
+        base_offset: Offset,
+        batch: &[u8],
+    ) -> Result<bool, DiskError> {
+        if base_offset < self.log.log_end {
+            return Ok(false);
+        }
+        // The frame's checksum vouches for the bytes; a header that does not parse is a bug of the
+        // writer and must not be built upon.
+        let Ok(header) = BatchHeader::parse(batch) else {
+            self.log.failed = Some(format!(
+                "journal: the batch at offset {base_offset} is no record batch"
+            ));
+            return Ok(false);
+        };
+        if base_offset > self.log.log_end && !self.bridge(base_offset) {
+            return Ok(false);
+        }
+        let placement = self.log.place(&NewBatch::stored(&header));
+        let (segment, start) = self.buffer_at;
+        let continues =
+            segment == placement.segment && start + self.buffer.len() as u64 == placement.position;
+        if !continues || self.buffer.len() >= WRITE_BYTES {
+            self.flush(disk)?;
+            self.buffer_at = (placement.segment, placement.position);
+        }
+        self.buffer.extend_from_slice(batch);
+        Ok(true)
+    }
+
+    /// Decides about a batch that lies behind the end of the log.
+    fn bridge(&mut self, base_offset: Offset) -> bool {
+        let empty = self.log.segments.iter().all(|segment| segment.bytes == 0);
+        if self.rebuilt && empty {
+            self.log.restart_at(base_offset);
+            return true;
+        }
+        if !self.gaps_allowed {
+            let end = self.log.log_end;
+            self.log.failed = Some(format!(
+                "journal: offset {base_offset} of {} does not follow {end}; the partition stays offline",
+                self.log.directory
+            ));
+        }
+        false
+    }
+
+    fn flush(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        let (segment, position) = self.buffer_at;
+        if !self.buffer.is_empty() {
+            disk.write(&self.log.file(segment).log_path(), position, &self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// Makes all of the log durable and applies its log start.
+    pub(super) fn finish(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        if self.log.failed.is_some() {
+            return Ok(());
+        }
+        self.flush(disk)?;
+        let mut changed = false;
+        let (log_id, directory) = (self.log.log_id, self.log.directory.clone());
+        for segment in &mut self.log.segments {
+            if segment.synced_bytes < segment.bytes {
+                disk.sync(&path_of(log_id, &directory, segment.base_offset))?;
+                changed = true;
+            }
+            segment.written_bytes = segment.bytes;
+            segment.synced_bytes = segment.bytes;
+        }
+        if changed {
+            disk.sync_directory(&directory)?;
+        }
+        self.set_end(self.log.log_end);
+        self.apply_log_start();
+        // An epoch may begin at the end; producers have written before it.
+        self.log.epochs.truncate_end(self.log.log_end.next());
+        self.log.producers.truncate_end(self.log.log_end);
+        self.log.producers.settle(self.log.log_end);
+        self.log.cuts.clear();
+        self.log.uncovered_cut = None;
+        self.cut_files(disk)
+    }
+
+    fn apply_log_start(&mut self) {
+        let log = &mut self.log;
+        let start = log
+            .log_start
+            .max(self.plan.log_start.unwrap_or(log.log_start));
+        if start > log.log_end {
+            log.restart_at(start);
+        } else {
+            log.advance_start(start);
+        }
+    }
+}
+
+fn path_of(log_id: LogId, directory: &std::sync::Arc<str>, base_offset: Offset) -> String {
+    let directory = directory.clone();
+    let file = crate::disk::FileKey {
+        log_id,
+        directory,
+        base_offset,
+    };
+    file.log_path()
+}
+
+fn size_of(files: &[(Offset, u64)], base: Offset) -> u64 {
+    let file = files.iter().find(|(known, _)| *known == base);
+    file.map_or(0, |(_, bytes)| *bytes)
+}
+
+fn restore_segment(from: &SegmentCheckpoint) -> Segment {
+    Segment {
+        bytes: from.bytes,
+        written_bytes: from.bytes,
+        synced_bytes: from.bytes,
+        max_timestamp_ms: from.max_timestamp_ms,
+        max_timestamp_offset: from.max_timestamp_offset,
+        first_timestamp_ms: from.first_timestamp_ms,
+        index_state: IndexState::OnDisk,
+        sealed: true,
+        ..Segment::new(from.base_offset)
+    }
+}

@@ -1,0 +1,248 @@
+//! Random lives of a directory, each cut short at every disk operation it makes.
+
+use chronik_model::rng::Rng;
+use chronik_storage::disk::DiskError;
+use chronik_storage::store::StoreLimits;
+
+use super::disk::{Crash, SimDisk};
+use super::model::{Model, batch};
+use super::shell::{Counts, Shell, new_directory};
+
+/// Small enough that eviction, rolls and trims happen all the time.
+const LIMITS: StoreLimits = StoreLimits {
+    tail_bytes: 48 << 10,
+    write_back_bytes: 8 << 10,
+};
+
+/// One random step of a server's life.
+fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskError> {
+    let ids: Vec<u64> = model
+        .logs
+        .iter()
+        .filter(|(_, log)| !log.deleted)
+        .map(|(id, _)| *id)
+        .collect();
+    let id = ids
+        .get(usize::try_from(rng.below(ids.len().max(1) as u64)).unwrap())
+        .copied();
+    let Some(id) = id.filter(|_| ids.len() >= 3) else {
+        let flush_messages = if rng.below(2) == 0 { 1 } else { 1000 };
+        model.create(shell, rng.below(200), flush_messages);
+        return shell.turn(rng);
+    };
+    let end = model.logs[&id].end;
+    match rng.below(100) {
+        0..2 => {
+            model.delete(shell, id);
+            shell.counts.add("deletions", 1);
+        }
+        2..5 => {
+            let start = model.logs[&id].start.1;
+            let acked = model.logs[&id].acked;
+            if acked > start {
+                let start = start + i64::try_from(rng.below(acked.abs_diff(start) + 1)).unwrap();
+                model.delete_records(shell, id, start);
+                shell.counts.add("log starts", 1);
+            }
+        }
+        5..8 => {
+            let slot = shell.slot_of(id).unwrap();
+            let mut config = shell.store.log(slot).unwrap().config.clone();
+            config.flush_messages = if config.flush_messages == 1 { 1000 } else { 1 };
+            shell.store.configure(slot, config);
+            shell.counts.add("mode switches", 1);
+        }
+        8..11 => {
+            let log = &model.logs[&id];
+            let ends: Vec<i64> = log.batches.values().map(|kept| kept.end).collect();
+            let ends: Vec<i64> = ends
+                .into_iter()
+                .rev()
+                .take(12)
+                .filter(|end| *end > log.start.1)
+                .collect();
+            if !ends.is_empty() {
+                let to = ends[usize::try_from(rng.below(ends.len() as u64)).unwrap()];
+                model.truncate(shell, id, to, false);
+                shell.counts.add("truncations", 1);
+            }
+        }
+        11 => {
+            model.truncate(shell, id, end + i64::try_from(rng.below(10)).unwrap(), true);
+            shell.counts.add("resets", 1);
+        }
+        12..14 => {
+            let slot = shell.slot_of(id).unwrap();
+            let now = chronik_model::Now {
+                mono: chronik_model::Mono(0),
+                wall_ms: 2000,
+            };
+            shell.store.retain(slot, now);
+            let start = shell.store.log(slot).unwrap().log_start.0;
+            let log = model.logs.get_mut(&id).unwrap();
+            log.start.1 = log.start.1.max(start);
+        }
+        14..16 => drop(shell.store.flush_timed()),
+        16 => shell.drain()?,
+        17..45 => {
+            let producer = i64::try_from(rng.below(2)).unwrap();
+            let next = model.logs[&id]
+                .next_sequence
+                .get(&producer)
+                .copied()
+                .unwrap_or(0);
+            let bytes = batch(rng, 1, 200, Some((producer, next)));
+            model.append(shell, id, &bytes);
+        }
+        _ => {
+            let (records, size) = (1 + rng.below(3), 50 + rng.below(4000));
+            let bytes = batch(rng, records, usize::try_from(size).unwrap(), None);
+            model.append(shell, id, &bytes);
+        }
+    }
+    shell.turn(rng)
+}
+
+fn live(shell: &mut Shell, model: &mut Model, rng: &mut Rng, steps: u64) -> Result<(), DiskError> {
+    for _ in 0..steps {
+        let done = step(shell, model, rng);
+        model.note(shell);
+        done?;
+    }
+    if rng.below(3) == 0 {
+        let done = shell.stop();
+        model.note(shell);
+        done?;
+    }
+    Ok(())
+}
+
+/// Starts a directory, as often as recovery itself is cut short.
+fn start(mut disk: SimDisk, worst: Crash, rng: &mut Rng, counts: &mut Counts) -> Shell {
+    loop {
+        if rng.below(3) == 0 {
+            disk.crash_at = Some(disk.operations + 1 + rng.below(20));
+        }
+        match Shell::start(disk, LIMITS) {
+            Ok((mut shell, _)) => {
+                shell.disk.crash_at = None;
+                return shell;
+            }
+            Err((left, error)) => {
+                assert!(left.crashed, "recovery fails: {error}");
+                counts.add("crashes in recovery", 1);
+                let power = worst == Crash::Power && rng.below(2) == 0;
+                let crash = if power { Crash::Power } else { Crash::Kill };
+                disk = left.after(crash, rng);
+            }
+        }
+    }
+}
+
+/// Lives three lives; the first one ends at `crash_at`. Returns whether it got there.
+fn run(seed: u64, crash_at: u64, counts: &mut Counts) -> bool {
+    let mut rng = Rng::new(seed);
+    let mut model = Model::default();
+    let mut chance = Rng::new(seed.rotate_left(32) ^ crash_at);
+    let mut disk = new_directory();
+    disk.crash_at = Some(crash_at);
+    let mut crashed = false;
+    for life in 0..3 {
+        let mut shell = if life == 0 {
+            match Shell::start(disk, LIMITS) {
+                Ok((shell, _)) => shell,
+                Err((left, _)) => {
+                    assert!(left.crashed);
+                    crashed = true;
+                    disk = left.after(Crash::Power, &mut chance);
+                    continue;
+                }
+            }
+        } else {
+            start(disk, Crash::Power, &mut chance, counts)
+        };
+        if life > 0 {
+            shell.disk.crash_at = Some(shell.disk.operations + 1 + chance.below(150));
+        }
+        let steps = if life == 0 { 150 } else { 60 };
+        let done = live(&mut shell, &mut model, &mut rng, steps);
+        assert!(done.is_ok() || shell.disk.crashed, "{done:?}");
+        crashed |= life == 0 && shell.disk.crashed;
+        counts.merge(&shell.counts);
+        let crash = if chance.below(4) == 0 {
+            Crash::Kill
+        } else {
+            Crash::Power
+        };
+        let left = shell.disk.after(crash, &mut chance);
+        let restarted = start(left.clone(), crash, &mut chance, counts);
+        counts.merge(&restarted.counts);
+        let left = restarted.disk.after(Crash::Power, &mut chance);
+        let mut again = start(left, Crash::Power, &mut chance, counts);
+        same_logs(&restarted, &again);
+        model.check(&again, Some(crash));
+        again.disk.crash_at = None;
+        disk = again.disk;
+    }
+    crashed
+}
+
+/// Recovery of what recovery left gives the same.
+fn same_logs(first: &Shell, second: &Shell) {
+    let logs = |shell: &Shell| -> Vec<_> {
+        let all = shell.store.slots().filter_map(|slot| shell.store.log(slot));
+        all.map(|log| {
+            (
+                log.log_id,
+                log.log_start,
+                log.log_end,
+                log.producers.clone(),
+            )
+        })
+        .collect()
+    };
+    assert_eq!(logs(first), logs(second));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_wherever_a_life_is_cut_short() {
+    let mut counts = Counts::default();
+    let seeds: Vec<u64> = match std::env::var("CHRONIK_SEEDS") {
+        Ok(range) => {
+            let (from, to) = range.split_once("..").unwrap();
+            (from.parse().unwrap()..to.parse().unwrap()).collect()
+        }
+        Err(_) => (0..2).collect(),
+    };
+    for seed in seeds {
+        let mut crash_at = std::env::var("CHRONIK_CRASH_AT").map_or(1, |at| at.parse().unwrap());
+        while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            run(seed, crash_at, &mut counts)
+        }))
+        .unwrap_or_else(|_| panic!("seed {seed}, crash at operation {crash_at}"))
+        {
+            crash_at += 1;
+        }
+        counts.add("crash points", crash_at);
+    }
+    println!("{:#?}", counts.0);
+    for what in [
+        "commits",
+        "trims",
+        "checkpoints",
+        "recoveries",
+        "torn frames",
+        "clean stops",
+        "crashes in recovery",
+        "deletions",
+        "log starts",
+        "mode switches",
+        "truncations",
+        "resets",
+    ] {
+        assert!(
+            counts.0.get(what).is_some_and(|count| *count > 0),
+            "never seen: {what}"
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! The storage engine on a disk that forgets: whole lives of a directory, cut short at every
+//! operation.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected has failed"
+)]
+
+mod crash;
+mod disk;
+mod model;
+mod rules;
+mod shell;

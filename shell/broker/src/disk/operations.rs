@@ -1,0 +1,142 @@
+//! Carries out one operation on segment files.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use chronik_storage::disk::{DiskData, DiskError, DiskErrorKind, DiskOp, FileKey};
+use chronik_storage::select::{self, ReadFailure};
+
+use super::file_io::{self, disk_error};
+use super::file_table::{Access, FileTable, SyncPlan};
+use super::locked;
+
+/// Largest index file that is read back.
+const MAX_INDEX_BYTES: u64 = 256 << 20;
+
+/// Carries out `op`. The lock on `files` is held to find handles, not while they are used.
+///
+/// # Errors
+/// What the disk said, or that the bytes it brought back are damaged.
+pub(crate) fn execute(files: &Mutex<FileTable>, op: DiskOp) -> Result<DiskData, DiskError> {
+    match op {
+        DiskOp::Write {
+            file,
+            position,
+            buffers,
+            urgent: _,
+        } => write(files, &file, position, &buffers).map(|()| DiskData::Done),
+        DiskOp::Sync { file } => {
+            let plan = locked(files).plan_sync(&file.log_path())?;
+            sync(files, &plan).map(|()| DiskData::Done)
+        }
+        DiskOp::Read { file, selection } => {
+            with_reader(files, &file, |read| select::read_batches(&selection, read))
+                .map(DiskData::Batches)
+        }
+        DiskOp::FindTimestamp { file, query } => {
+            with_reader(files, &file, |read| select::find_timestamp(&query, read))
+                .map(DiskData::Timestamp)
+        }
+        DiskOp::WriteIndex { file, bytes } => {
+            write_index(files, &file, &bytes).map(|()| DiskData::Done)
+        }
+        DiskOp::ReadIndex { file } => read_index(files, &file).map(DiskData::File),
+        DiskOp::Truncate { file, length } => {
+            let path = file.log_path();
+            let handle = locked(files).open(&path, Access::Change)?;
+            handle
+                .set_len(length)
+                .map_err(|error| disk_error(&path, &error))?;
+            Ok(DiskData::Done)
+        }
+        DiskOp::RemoveSegment { file } => {
+            remove(files, &file.log_path())?;
+            remove(files, &file.index_path())?;
+            Ok(DiskData::Done)
+        }
+        DiskOp::RemoveLog {
+            log_id: _,
+            directory,
+        } => {
+            locked(files).forget_directory(&directory);
+            remove(files, &directory)?;
+            Ok(DiskData::Done)
+        }
+    }
+}
+
+fn write(
+    files: &Mutex<FileTable>,
+    file: &FileKey,
+    position: u64,
+    buffers: &[Bytes],
+) -> Result<(), DiskError> {
+    let path = file.log_path();
+    let handle = locked(files).open(&path, Access::Create)?;
+    file_io::write_all_at(&handle, position, buffers).map_err(|error| disk_error(&path, &error))
+}
+
+fn sync(files: &Mutex<FileTable>, plan: &SyncPlan) -> Result<(), DiskError> {
+    let result = plan.run();
+    locked(files).finish_sync(plan, result)
+}
+
+fn with_reader<T>(
+    files: &Mutex<FileTable>,
+    file: &FileKey,
+    select: impl FnOnce(&mut select::ReadAt<'_>) -> Result<T, ReadFailure>,
+) -> Result<T, DiskError> {
+    let path = file.log_path();
+    let handle = locked(files).open(&path, Access::Read)?;
+    let selected = select(&mut |position, length| read(&handle, &path, position, length));
+    selected.map_err(|failure| match failure {
+        ReadFailure::Disk(error) => error,
+        ReadFailure::Corrupt { position, detail } => DiskError::new(
+            &path,
+            DiskErrorKind::Corrupt,
+            format!("byte {position}: {detail}"),
+        ),
+    })
+}
+
+fn read(handle: &File, path: &str, position: u64, length: usize) -> Result<Bytes, ReadFailure> {
+    let read = file_io::read_at(handle, position, length);
+    read.map(Bytes::from)
+        .map_err(|error| ReadFailure::Disk(disk_error(path, &error)))
+}
+
+/// Index files are written once and read rarely: they stay out of the table of open files.
+fn write_index(files: &Mutex<FileTable>, file: &FileKey, bytes: &Bytes) -> Result<(), DiskError> {
+    let path = file.index_path();
+    let index = locked(files).create(&path)?;
+    file_io::write_all_at(&index, 0, &[bytes]).map_err(|error| disk_error(&path, &error))?;
+    let plan = locked(files).plan_sync_of(&path, Arc::new(index));
+    sync(files, &plan)
+}
+
+fn read_index(files: &Mutex<FileTable>, file: &FileKey) -> Result<Bytes, DiskError> {
+    let path = file.index_path();
+    let failed = |error: io::Error| disk_error(&path, &error);
+    let full_path = locked(files).full_path(&path);
+    let index = File::open(full_path).map_err(failed)?;
+    let length = index.metadata().map_err(failed)?.len();
+    if length > MAX_INDEX_BYTES {
+        let detail =
+            format!("{length} bytes are more than the {MAX_INDEX_BYTES} an index may have");
+        return Err(DiskError::new(&path, DiskErrorKind::Corrupt, detail));
+    }
+    file_io::read_at(&index, 0, usize::MAX)
+        .map(Bytes::from)
+        .map_err(failed)
+}
+
+fn remove(files: &Mutex<FileTable>, path: &str) -> Result<(), DiskError> {
+    let full_path = {
+        let mut files = locked(files);
+        files.forget(path);
+        files.full_path(path)
+    };
+    file_io::remove(&full_path).map_err(|error| disk_error(path, &error))
+}

@@ -1,0 +1,432 @@
+//! Where the machines meet: any thread may step a shard under its lock, and what comes out is carried
+//! to where it belongs.
+//!
+//! A shard's lock is held for one step and is hardly ever contended; `docs/adr/0001-shard-lock.md`
+//! has the measurement against handing every request to an owning thread. No thread holds two of
+//! these locks at once.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use chronik_model::Mono;
+use chronik_node::{
+    ClusterView, FrontendId, FrontendInput, Quorum, QuorumInput, QuorumOutput, Shard, ShardId,
+    ShardInput, ShardOutputs, ShardReply, TrimAnswer,
+};
+use chronik_storage::disk::{DiskOp, DiskRequest};
+use chronik_storage::journal::JournalStart;
+
+use crate::clock::Clock;
+use crate::disk::pool::DiskPool;
+use crate::journal::JournalHandle;
+
+/// What other threads hand to an event loop.
+#[derive(Debug)]
+pub(crate) enum LoopMessage {
+    /// For its frontend.
+    Frontend(FrontendInput),
+    /// A connection that another loop accepted.
+    Accepted(mio::net::TcpStream),
+    /// Read no more requests.
+    Drain,
+    /// Close everything and end.
+    Stop,
+}
+
+/// The side of an event loop that other threads see.
+#[derive(Debug)]
+pub(crate) struct LoopHandle {
+    inbox: Mutex<Vec<LoopMessage>>,
+    waker: mio::Waker,
+    /// The loop is awake and will look into its inbox before it sleeps.
+    awake: AtomicBool,
+    /// The loop stopped reading for lack of memory and wants to hear when there is some.
+    starved: AtomicBool,
+}
+
+impl LoopHandle {
+    pub(crate) const fn new(waker: mio::Waker) -> Self {
+        Self {
+            inbox: Mutex::new(Vec::new()),
+            waker,
+            awake: AtomicBool::new(true),
+            starved: AtomicBool::new(false),
+        }
+    }
+
+    /// Hands messages over, and wakes the loop if it sleeps.
+    pub(crate) fn send(&self, messages: impl IntoIterator<Item = LoopMessage>) {
+        lock(&self.inbox).extend(messages);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if !self.awake.swap(true, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "an event loop can not be woken");
+        }
+    }
+
+    /// Takes what was handed over. The loop calls this after it woke.
+    pub(crate) fn take(&self) -> Vec<LoopMessage> {
+        self.awake.store(true, Ordering::SeqCst);
+        std::mem::take(&mut *lock(&self.inbox))
+    }
+
+    /// Says that the loop is about to sleep; `false` when something came in meanwhile.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.awake.store(false, Ordering::SeqCst);
+        lock(&self.inbox).is_empty()
+    }
+
+    pub(crate) fn starve(&self) {
+        self.starved.store(true, Ordering::SeqCst);
+    }
+}
+
+/// See the module.
+pub(crate) struct Hub {
+    pub(crate) clock: Clock,
+    pub(crate) journal: JournalHandle,
+    shards: Vec<Mutex<Shard>>,
+    /// Deadline of each shard, for the loop that is its home; `u64::MAX` for none.
+    deadlines: Vec<AtomicU64>,
+    /// Bytes that each shard has promised to its segments and not written.
+    unwritten: Vec<AtomicU64>,
+    /// Above this many such bytes, loops read no more requests.
+    unwritten_limit: u64,
+    quorum: Mutex<Option<Quorum>>,
+    loops: OnceLock<Vec<Arc<LoopHandle>>>,
+    pool: OnceLock<DiskPool>,
+    view: Mutex<Option<Arc<ClusterView>>>,
+    registered: AtomicBool,
+    events: std::sync::mpsc::SyncSender<HubEvent>,
+}
+
+/// What the main thread and the checkpointer hear of.
+#[derive(Debug)]
+pub(crate) enum HubEvent {
+    /// The broker is registered with the controller.
+    Registered,
+    /// The journal wants to drop what lies before this point.
+    TrimWanted(JournalStart),
+    /// A shard needs the journal's past no more.
+    Trimmed(TrimAnswer),
+    /// The process must stop: why, and the exit status.
+    Fatal(String),
+    /// Somebody asked for a stop.
+    Stop,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Locks without regard to poisoning: a panic ends the process (see the panic hook of `main`).
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    pub(crate) fn new(
+        clock: Clock,
+        shards: Vec<Shard>,
+        journal: JournalHandle,
+        unwritten_limit: u64,
+        events: std::sync::mpsc::SyncSender<HubEvent>,
+    ) -> Self {
+        let never = || AtomicU64::new(u64::MAX);
+        Self {
+            clock,
+            journal,
+            deadlines: shards.iter().map(|_| never()).collect(),
+            unwritten: shards.iter().map(|_| AtomicU64::new(0)).collect(),
+            shards: shards.into_iter().map(Mutex::new).collect(),
+            unwritten_limit,
+            quorum: Mutex::new(None),
+            loops: OnceLock::new(),
+            pool: OnceLock::new(),
+            view: Mutex::new(None),
+            registered: AtomicBool::new(false),
+            events,
+        }
+    }
+
+    pub(crate) fn set_pool(&self, pool: DiskPool) {
+        drop(self.pool.set(pool));
+    }
+
+    pub(crate) fn set_loops(&self, loops: Vec<Arc<LoopHandle>>) {
+        drop(self.loops.set(loops));
+    }
+
+    pub(crate) fn loops(&self) -> &[Arc<LoopHandle>] {
+        self.loops.get().map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) const fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    pub(crate) fn shard(&self, index: usize) -> Option<MutexGuard<'_, Shard>> {
+        self.shards.get(index).map(lock)
+    }
+
+    pub(crate) fn view(&self) -> Option<Arc<ClusterView>> {
+        lock(&self.view).clone()
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn event(&self, event: HubEvent) {
+        // The receiver is gone only when the process is ending.
+        drop(self.events.send(event));
+    }
+
+    /// Whether requests that add to memory should wait.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        let unwritten: u64 = self
+            .unwritten
+            .iter()
+            .map(|bytes| bytes.load(Ordering::Relaxed))
+            .sum();
+        unwritten > self.unwritten_limit
+    }
+
+    /// Bytes promised to the segments and not written.
+    pub(crate) fn unwritten_bytes(&self) -> u64 {
+        self.unwritten
+            .iter()
+            .map(|bytes| bytes.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// When the shards of a home loop want a tick.
+    pub(crate) fn deadline(&self, home: usize, loop_count: usize) -> Option<Mono> {
+        let homes = self.deadlines.iter().skip(home).step_by(loop_count.max(1));
+        let soonest = homes
+            .map(|deadline| deadline.load(Ordering::Relaxed))
+            .min()?;
+        (soonest != u64::MAX).then_some(Mono(soonest))
+    }
+
+    /// Steps the shards of a home loop whose deadline has passed.
+    pub(crate) fn tick(&self, home: usize, loop_count: usize) {
+        let now = self.clock.mono().0;
+        for index in (home..self.shards.len()).step_by(loop_count.max(1)) {
+            let due = self
+                .deadlines
+                .get(index)
+                .is_some_and(|at| at.load(Ordering::Relaxed) <= now);
+            if due {
+                self.step_shard(index, ShardInput::Tick);
+            }
+        }
+    }
+
+    /// Steps a shard and hands every reply to the loop it belongs to.
+    pub(crate) fn step_shard(&self, index: usize, input: ShardInput) {
+        let replies = self.step_shard_locally(index, input);
+        self.deliver(replies);
+    }
+
+    /// Steps a shard and returns the replies: the caller may take its own without a detour.
+    pub(crate) fn step_shard_locally(&self, index: usize, input: ShardInput) -> Vec<ShardReply> {
+        let mut replies = Vec::new();
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let mut outputs = ShardOutputs::default();
+            let urgent = self.step_once(index, input, &mut outputs);
+            replies.append(&mut outputs.replies);
+            for line in outputs.warnings {
+                tracing::warn!("{line}");
+            }
+            if let Some(answer) = outputs.trimmed {
+                self.event(HubEvent::Trimmed(answer));
+            }
+            if let Some(sequence) = outputs.persisted {
+                self.step_quorum(QuorumInput::Persisted(sequence));
+            }
+            let mut urgent = urgent.into_iter();
+            for request in urgent.by_ref() {
+                let done = self
+                    .pool
+                    .get()
+                    .and_then(|pool| pool.execute_inline(index, request));
+                if let Some(done) = done {
+                    if next.is_none() {
+                        next = Some(ShardInput::Disk(done));
+                    } else {
+                        replies.extend(self.step_shard_locally(index, ShardInput::Disk(done)));
+                    }
+                }
+            }
+        }
+        replies
+    }
+
+    /// One step under the lock. Disk operations are queued before it is released, so that those of
+    /// one log stay in order; what an acknowledgement waits for is returned.
+    fn step_once(
+        &self,
+        index: usize,
+        input: ShardInput,
+        outputs: &mut ShardOutputs,
+    ) -> Vec<DiskRequest> {
+        let now = self.clock.now();
+        let Some(mut shard) = self.shard(index) else {
+            return Vec::new();
+        };
+        shard.step(now, input, outputs);
+        let is_urgent =
+            |request: &DiskRequest| matches!(request.op, DiskOp::Write { urgent: true, .. });
+        let requests = std::mem::take(&mut outputs.disk);
+        let (urgent, queued): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_urgent);
+        if let Some(pool) = self.pool.get().filter(|_| !queued.is_empty()) {
+            pool.submit(index, queued);
+        }
+        let wants_commit = shard.wants_commit();
+        let deadline = shard.deadline().map_or(u64::MAX, |deadline| deadline.0);
+        let unwritten = shard.store().unwritten_bytes();
+        drop(shard);
+        if let Some(gauge) = self.unwritten.get(index) {
+            gauge.store(unwritten, Ordering::Relaxed);
+        }
+        self.note_deadline(index, deadline);
+        if wants_commit {
+            self.journal.mark(index);
+        }
+        urgent
+    }
+
+    fn note_deadline(&self, index: usize, deadline: u64) {
+        let Some(known) = self.deadlines.get(index) else {
+            return;
+        };
+        let before = known.swap(deadline, Ordering::Relaxed);
+        let loops = self.loops();
+        if deadline < before && !loops.is_empty() {
+            // Its home loop may sleep for longer.
+            loops
+                .iter()
+                .skip(index % loops.len())
+                .take(1)
+                .for_each(|home| home.wake());
+        }
+    }
+
+    /// Hands replies to their loops, each of which is woken at most once.
+    pub(crate) fn deliver(&self, replies: Vec<ShardReply>) {
+        if replies.is_empty() {
+            return;
+        }
+        let loops = self.loops();
+        let mut by_loop: Vec<Vec<LoopMessage>> = loops.iter().map(|_| Vec::new()).collect();
+        for reply in replies {
+            let frontend = usize::from(reply.ticket().frontend.0);
+            if let Some(messages) = by_loop.get_mut(frontend) {
+                messages.push(LoopMessage::Frontend(FrontendInput::Shard(reply)));
+            }
+        }
+        for (handle, messages) in loops.iter().zip(by_loop) {
+            if !messages.is_empty() {
+                handle.send(messages);
+            }
+        }
+    }
+
+    /// Wakes loops that wait for memory, once there is some.
+    pub(crate) fn feed_starved(&self) {
+        if self.is_short_of_memory() {
+            return;
+        }
+        for handle in self.loops() {
+            if handle.starved.swap(false, Ordering::SeqCst) {
+                handle.wake();
+            }
+        }
+    }
+
+    /// Puts the controller in place and does what it wants first.
+    pub(crate) fn start_quorum(&self, quorum: Quorum, outputs: Vec<QuorumOutput>) {
+        *lock(&self.quorum) = Some(quorum);
+        self.carry_out(outputs);
+    }
+
+    /// Steps the controller.
+    pub(crate) fn step_quorum(&self, input: QuorumInput) {
+        let mut outputs = Vec::new();
+        let now = self.clock.now();
+        if let Some(quorum) = lock(&self.quorum).as_mut() {
+            quorum.step(now, input, &mut outputs);
+        }
+        self.carry_out(outputs);
+    }
+
+    fn carry_out(&self, outputs: Vec<QuorumOutput>) {
+        for output in outputs {
+            match output {
+                QuorumOutput::Persist {
+                    sequence,
+                    hard_state,
+                    entries,
+                } => {
+                    let home = usize::from(METADATA_SHARD.0);
+                    self.step_shard(
+                        home,
+                        ShardInput::Persist {
+                            sequence,
+                            hard_state,
+                            entries,
+                        },
+                    );
+                }
+                QuorumOutput::Publish(view, delta) => self.publish(&view, &delta),
+                QuorumOutput::Reply {
+                    ticket,
+                    reply,
+                    offset,
+                } => {
+                    let message = FrontendInput::Controller(ticket, reply, offset);
+                    self.to_frontend(ticket.frontend, message);
+                }
+                QuorumOutput::ProducerIds(frontend, ids) => {
+                    self.to_frontend(frontend, FrontendInput::ProducerIds(ids));
+                }
+                QuorumOutput::Registered => {
+                    self.registered.store(true, Ordering::Release);
+                    self.event(HubEvent::Registered);
+                }
+                QuorumOutput::Halt(reason) => self.event(HubEvent::Fatal(reason)),
+            }
+        }
+    }
+
+    /// Shards act on new metadata before any frontend sees it: a topic that a client reads of is
+    /// one that it can write to.
+    fn publish(&self, view: &Arc<ClusterView>, delta: &Arc<chronik_node::MetadataDelta>) {
+        for index in 0..self.shards.len() {
+            self.step_shard(index, ShardInput::View(Arc::clone(view), Arc::clone(delta)));
+        }
+        *lock(&self.view) = Some(Arc::clone(view));
+        for handle in self.loops() {
+            handle.send([LoopMessage::Frontend(FrontendInput::View(Arc::clone(view)))]);
+        }
+    }
+
+    fn to_frontend(&self, frontend: FrontendId, message: FrontendInput) {
+        if let Some(handle) = self.loops().get(usize::from(frontend.0)) {
+            handle.send([LoopMessage::Frontend(message)]);
+        }
+    }
+}
+
+/// The shard that hosts the metadata log.
+pub(crate) const METADATA_SHARD: ShardId = ShardId(0);

@@ -1,0 +1,319 @@
+//! The journal thread: takes what the shards have waiting, writes it with one synchronous write,
+//! tells them, and starts over. There is no timer: the commit interval is the disk's own latency.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use chronik_node::ShardInput;
+use chronik_storage::disk::DiskError;
+use chronik_storage::journal::frame::CommittedFrame;
+use chronik_storage::journal::{CommitPlan, JournalStart, Ring, RingError, SealedFrame};
+
+use crate::disk::filesystem::free_bytes;
+use crate::disk::journal_files::JournalFiles;
+use crate::hub::{Hub, HubEvent, lock};
+use crate::metrics::JournalCounters;
+
+/// Free space is looked at whenever this much was written.
+const FREE_SPACE_EVERY_BYTES: u64 = 16 << 20;
+/// While the disk is full, free space is looked at this often.
+const FREE_SPACE_RETRY: Duration = Duration::from_millis(500);
+/// Produce is refused when free space falls below what is promised to the segments plus this.
+const FREE_SPACE_RESERVE_BYTES: u64 = 64 << 20;
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Some shard has something to write.
+    commit: bool,
+    /// A checkpoint is durable: files before this point are free.
+    trim: Option<JournalStart>,
+    stop: bool,
+}
+
+/// How other threads talk to the journal thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct JournalHandle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    wanted: Mutex<Wanted>,
+    wake: Condvar,
+    /// Mirrors `Wanted::commit`, so that most marks take no lock.
+    marked: AtomicBool,
+    used_files: AtomicU64,
+}
+
+impl JournalHandle {
+    /// A shard has something to write.
+    pub(crate) fn mark(&self, _shard: usize) {
+        if !self.shared.marked.swap(true, Ordering::AcqRel) {
+            lock(&self.shared.wanted).commit = true;
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Frees the ring files before a checkpoint that is durable.
+    pub(crate) fn trim(&self, start: JournalStart) {
+        lock(&self.shared.wanted).trim = Some(start);
+        self.shared.wake.notify_one();
+    }
+
+    /// Ends the thread once nothing waits.
+    pub(crate) fn stop(&self) {
+        lock(&self.shared.wanted).stop = true;
+        self.shared.wake.notify_one();
+    }
+
+    /// Ring files that can not be trimmed yet.
+    pub(crate) fn used_files(&self) -> u64 {
+        self.shared.used_files.load(Ordering::Relaxed)
+    }
+}
+
+/// The journal thread's own state.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    hub: Arc<Hub>,
+    handle: JournalHandle,
+    ring: Ring,
+    files: JournalFiles,
+    counters: Arc<JournalCounters>,
+    data_dir: PathBuf,
+    trimming: bool,
+    disk_full: bool,
+    written_since_look: u64,
+}
+
+/// Why the thread ended, and where the next incarnation may start to write.
+#[derive(Debug)]
+pub(crate) struct JournalEnd {
+    pub(crate) successor: JournalStart,
+    pub(crate) failed: bool,
+}
+
+impl Journal {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        ring: Ring,
+        files: JournalFiles,
+        counters: Arc<JournalCounters>,
+        data_dir: PathBuf,
+    ) -> Self {
+        let handle = hub.journal.clone();
+        Self {
+            hub,
+            handle,
+            ring,
+            files,
+            counters,
+            data_dir,
+            trimming: false,
+            disk_full: false,
+            written_since_look: FREE_SPACE_EVERY_BYTES,
+        }
+    }
+
+    /// Commits until it is told to stop, or a write fails.
+    pub(crate) fn run(mut self) -> JournalEnd {
+        let mut failed = false;
+        loop {
+            let wanted = self.wait();
+            if let Some(start) = wanted.trim {
+                self.ring.trim(start);
+                self.trimming = false;
+            }
+            if let Err(error) = self.commit() {
+                self.fail(&error);
+                failed = true;
+                break;
+            }
+            self.look_at_free_space();
+            self.ask_for_trim();
+            if wanted.stop && !self.has_work() {
+                break;
+            }
+        }
+        JournalEnd {
+            successor: self.ring.successor(),
+            failed,
+        }
+    }
+
+    fn wait(&self) -> Wanted {
+        let mut wanted = lock(&self.handle.shared.wanted);
+        while !wanted.commit && wanted.trim.is_none() && !wanted.stop {
+            if !self.disk_full {
+                wanted = self
+                    .handle
+                    .shared
+                    .wake
+                    .wait(wanted)
+                    .unwrap_or_else(|it| it.into_inner());
+                continue;
+            }
+            let waited = self
+                .handle
+                .shared
+                .wake
+                .wait_timeout(wanted, FREE_SPACE_RETRY);
+            let (guard, timeout) = waited.unwrap_or_else(|it| it.into_inner());
+            wanted = guard;
+            if timeout.timed_out() {
+                break;
+            }
+        }
+        self.handle.shared.marked.store(false, Ordering::Release);
+        Wanted {
+            commit: std::mem::take(&mut wanted.commit),
+            trim: wanted.trim.take(),
+            stop: wanted.stop,
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let wanted = lock(&self.handle.shared.wanted);
+        wanted.commit || wanted.trim.is_some()
+    }
+
+    /// Writes everything that waits, as one commit.
+    fn commit(&mut self) -> Result<(), DiskError> {
+        let mut frames: Vec<SealedFrame> = Vec::new();
+        let mut owners: Vec<usize> = Vec::new();
+        for index in 0..self.hub.shard_count() {
+            if let Some(mut shard) = self.hub.shard(index) {
+                let sealed = shard.seal();
+                owners.extend(std::iter::repeat_n(index, sealed.len()));
+                frames.extend(sealed);
+            }
+        }
+        if frames.is_empty() {
+            return Ok(());
+        }
+        self.counters
+            .queued(frames.iter().map(|frame| frame.entries.len() as u64).sum());
+        let started = Instant::now();
+        let plan = self.place(&mut frames)?;
+        for write in &plan.writes {
+            self.files.write(write)?;
+        }
+        self.ring.completed();
+        let bytes: u64 = plan
+            .writes
+            .iter()
+            .flat_map(|write| &write.buffers)
+            .map(|it| it.len() as u64)
+            .sum();
+        let appends = frames.iter().map(|frame| frame.entries.len() as u64).sum();
+        self.counters.committed(appends, bytes, started.elapsed());
+        self.written_since_look += bytes;
+        self.tell_shards(plan, frames, owners);
+        Ok(())
+    }
+
+    /// Finds room in the ring, waiting for a trim if there is none.
+    fn place(&mut self, frames: &mut [SealedFrame]) -> Result<CommitPlan, DiskError> {
+        loop {
+            match self.ring.plan(frames) {
+                Ok(plan) => return Ok(plan),
+                Err(RingError::Full) => {
+                    self.ask_for_trim();
+                    let mut wanted = lock(&self.handle.shared.wanted);
+                    while wanted.trim.is_none() {
+                        wanted = self
+                            .handle
+                            .shared
+                            .wake
+                            .wait(wanted)
+                            .unwrap_or_else(|it| it.into_inner());
+                    }
+                    if let Some(start) = wanted.trim.take() {
+                        self.ring.trim(start);
+                        self.trimming = false;
+                    }
+                }
+                Err(error @ RingError::TooLarge(_)) => {
+                    let kind = chronik_storage::disk::DiskErrorKind::Failed;
+                    return Err(DiskError::new("journal", kind, error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn tell_shards(&self, plan: CommitPlan, frames: Vec<SealedFrame>, owners: Vec<usize>) {
+        let buffers = plan.writes.into_iter().flat_map(|write| write.buffers);
+        let mut replies = Vec::new();
+        for (((sequence, frame), bytes), owner) in
+            (plan.first_sequence..).zip(frames).zip(buffers).zip(owners)
+        {
+            let SealedFrame {
+                entries, controls, ..
+            } = frame;
+            let frame = CommittedFrame {
+                sequence,
+                bytes,
+                entries,
+                controls,
+            };
+            replies.extend(
+                self.hub
+                    .step_shard_locally(owner, ShardInput::Committed(frame)),
+            );
+        }
+        self.hub.deliver(replies);
+        self.hub.feed_starved();
+    }
+
+    /// Once half of the ring is used, asks the shards to do without the oldest part of it.
+    fn ask_for_trim(&mut self) {
+        let (used, _) = self.ring.usage();
+        self.handle
+            .shared
+            .used_files
+            .store(used as u64, Ordering::Relaxed);
+        if self.trimming {
+            return;
+        }
+        if let Some(start) = self.ring.wanted_trim() {
+            self.trimming = true;
+            self.hub.event(HubEvent::TrimWanted(start));
+        }
+    }
+
+    fn look_at_free_space(&mut self) {
+        if self.written_since_look < FREE_SPACE_EVERY_BYTES && !self.disk_full {
+            return;
+        }
+        self.written_since_look = 0;
+        let Ok(free) = free_bytes(&self.data_dir) else {
+            return;
+        };
+        let full = free < self.hub.unwritten_bytes() + FREE_SPACE_RESERVE_BYTES;
+        if full == self.disk_full {
+            return;
+        }
+        self.disk_full = full;
+        if full {
+            tracing::error!(
+                free_bytes = free,
+                "disk almost full: produce is refused, reads and deletes go on"
+            );
+        } else {
+            tracing::info!(free_bytes = free, "space is back: produce is accepted");
+        }
+        for index in 0..self.hub.shard_count() {
+            self.hub.step_shard(index, ShardInput::DiskFull(full));
+        }
+    }
+
+    fn fail(&self, error: &DiskError) {
+        self.counters.failed();
+        for index in 0..self.hub.shard_count() {
+            self.hub
+                .step_shard(index, ShardInput::JournalFailed(error.to_string()));
+        }
+    }
+}
