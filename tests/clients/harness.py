@@ -184,7 +184,8 @@ class ChronikBroker(Broker):
 
     def _probe(self) -> bool:
         if self.port == 0:
-            banner = re.search(r"^\s*kafka\s+\S*:(\d+)", self.stderr(), re.MULTILINE)
+            # People get a banner, pipes get one JSON event.
+            banner = re.search(r'(?:^\s*kafka\s+|"listeners":"PLAINTEXT://)\S*?:(\d+)', self.stderr(), re.MULTILINE)
             if banner is None:
                 return False
             self.port = int(banner.group(1))

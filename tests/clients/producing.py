@@ -43,6 +43,7 @@ class RecordingProducer:
         self._failures: list[KafkaError] = []
         self._topic = topic
         self._deadline = deadline
+        self._abandoned = False
         self._producer = Producer({"bootstrap.servers": bootstrap, **DURABLE})
 
     def outstanding(self) -> int:
@@ -75,13 +76,28 @@ class RecordingProducer:
         assert left == 0, f"{left} records still unacknowledged at the deadline"
         assert None not in self.acks, "a record was neither acknowledged nor refused"
 
+    def poll(self, seconds: float) -> None:
+        """Lets acknowledgements in without sending more."""
+        self._producer.poll(seconds)
+
+    def abandon(self) -> None:
+        """Gives up on what is not acknowledged, as if the producer had died too; its fate stays unknown."""
+        self._abandoned = True
+        self._producer.purge()
+        self._producer.flush(self._deadline.remaining())
+
+    def assert_kept(self, partitions: list[list[Entry]]) -> None:
+        """Nothing acknowledged is lost, nothing is doubled or out of order; the rest is there or not."""
+        assert_kept(self.sent, self.acks, partitions)
+
     def assert_stored(self, partitions: list[list[Entry]]) -> None:
         """The partitions hold what was sent and nothing else, each record where its acknowledgement said."""
         assert_stored(self.sent, self.acks, partitions)
 
     def _on_delivery(self, position: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failures.append(error)
+            if not self._abandoned:
+                self._failures.append(error)
             return
         assert self.acks[position] is None, f"record {position} acknowledged twice"
         self.acks[position] = (message.partition(), message.offset())
@@ -98,3 +114,26 @@ def assert_stored(sent: list[Sent], acks: list[tuple[int, int]], partitions: lis
         assert_same(list(records), range(len(records)), f"acknowledged offsets of partition {number}")
         wanted = [Entry(offset, *record) for offset, record in records.items()]
         assert_same(entries, wanted, f"partition {number}")
+
+
+def assert_kept(sent: list[Sent], acks: list[tuple[int, int] | None], partitions: list[list[Entry]]) -> None:
+    """What a producer may rely on that died with unanswered batches.
+
+    Every acknowledged record is where its acknowledgement said, nothing that was not sent is there, nothing is there
+    twice, offsets have no gaps and a partition keeps the order of sending. Values must be unique.
+    """
+    position_of = {record.value: position for position, record in enumerate(sent)}
+    assert len(position_of) == len(sent), "values must be unique for this comparison"
+    home: dict[int, tuple[int, int]] = {}
+    for number, entries in enumerate(partitions):
+        assert_same([entry.offset for entry in entries], range(len(entries)), f"offsets of partition {number}")
+        before = -1
+        for entry in entries:
+            position = position_of.get(entry.value)
+            assert position is not None and sent[position].key == entry.key, f"never sent: {entry.key!r} at {number}"
+            first = home.setdefault(position, (number, entry.offset))
+            assert first == (number, entry.offset), f"record {position} is at {first} and at {number}:{entry.offset}"
+            assert position > before, f"partition {number}: record {position} behind record {before}"
+            before = position
+    for position, ack in enumerate(acks):
+        assert ack is None or home.get(position) == ack, f"record {position}, acknowledged at {ack}: {home.get(position)}"

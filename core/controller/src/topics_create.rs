@@ -106,7 +106,7 @@ impl Batch<'_> {
         let invalid = |message| RequestError::new(ErrorCode::InvalidTopicException, message);
         let topic_name = TopicName::new(name).map_err(|error| invalid(error.to_string()))?;
         if self.context.image.topic_by_name(name).is_some() {
-            let message = format!("topic {name} already exists");
+            let message = format!("Topic '{name}' already exists.");
             return Err(RequestError::new(ErrorCode::TopicAlreadyExists, message));
         }
         let in_request = || self.collisions.get(&collision_key(name)?);

@@ -40,6 +40,8 @@ pub struct ShardConfig {
     pub limits: StoreLimits,
     /// No log of the directory has this id or a larger one.
     pub next_log_id: u64,
+    /// Largest batch that the journal can take.
+    pub max_batch_bytes: usize,
 }
 
 /// What a shard is told.
@@ -96,6 +98,8 @@ pub struct ShardOutputs {
 pub struct TrimAnswer {
     /// The shard.
     pub shard: ShardId,
+    /// Everything is durable in the segments: the answer to [`ShardInput::Flush`].
+    pub clean: bool,
     /// Where its logs can be recovered from.
     pub logs: Vec<LogCheckpoint>,
     /// Raft's hard state, from the shard that hosts the metadata log.
@@ -271,6 +275,7 @@ impl Shard {
         self.trimming = false;
         out.trimmed = Some(TrimAnswer {
             shard: self.config.id,
+            clean: flushed,
             logs: self.checkpoints(),
             vote: self.metadata.is_some().then_some(self.vote),
             next_log_id: self.store.next_log_id(),

@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 pub const PREFIX_BYTES: usize = 4;
 
 /// The first capacity of a buffer for a frame of which only a part has come.
-const FIRST_CAPACITY: usize = 64 * 1024;
+const FIRST_CAPACITY: usize = 8 * 1024;
 
 /// What a connection may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

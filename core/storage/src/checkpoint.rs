@@ -10,6 +10,7 @@ use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPa
 use crate::codec::{Reader, Truncated, put_count, put_string};
 use crate::journal::format::ChainLink;
 use crate::journal::ring::JournalStart;
+use crate::log::cut::CutState;
 use crate::log::producers::ProducerTable;
 use crate::log::{EpochHistory, PartitionLog, RecoveryPoint};
 
@@ -46,6 +47,18 @@ pub struct SegmentCheckpoint {
     pub first_timestamp_ms: Option<i64>,
 }
 
+/// A truncation or reset that is reflected in a checkpoint, but may be in the journal only later, or
+/// never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutCheckpoint {
+    /// Generation that the log entered with it.
+    pub generation: u32,
+    /// What stood at or behind this offset is gone.
+    pub end: Offset,
+    /// Where the log goes on, if it was emptied.
+    pub restart: Option<Offset>,
+}
+
 /// One log's state at its recovery point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogCheckpoint {
@@ -57,6 +70,8 @@ pub struct LogCheckpoint {
     pub directory: Arc<str>,
     /// Generation of the log, which orders this state among the journal's operations.
     pub generation: u32,
+    /// Truncations and resets that the journal did not have yet.
+    pub cuts: Vec<CutCheckpoint>,
     /// Why the log can not be used, if so; it stays unusable until it is deleted.
     pub failed: Option<String>,
     /// First offset that can be read; may be above the recovery point.
@@ -91,7 +106,8 @@ impl LogCheckpoint {
             log_id: log.log_id,
             partition: log.partition,
             directory: Arc::clone(&log.directory),
-            generation: log.generation,
+            generation: log.journaled_generation,
+            cuts: pending_cuts(log),
             failed: log.failed.clone(),
             log_start: log.log_start,
             recovery_point,
@@ -205,12 +221,30 @@ impl Checkpoint {
     }
 }
 
+fn pending_cuts(log: &PartitionLog) -> Vec<CutCheckpoint> {
+    let pending = log.cuts.iter();
+    pending
+        .filter(|cut| cut.state == CutState::Journaling)
+        .map(|cut| CutCheckpoint {
+            generation: cut.generation,
+            end: cut.end,
+            restart: cut.restart,
+        })
+        .collect()
+}
+
 fn encode_log(log: &LogCheckpoint, out: &mut BytesMut) {
     out.put_u64_le(log.log_id.0);
     out.put_slice(&log.partition.topic_id.0);
     out.put_i32_le(log.partition.partition.0);
     put_string(out, &log.directory);
     out.put_u32_le(log.generation);
+    put_count(out, log.cuts.len());
+    for cut in &log.cuts {
+        out.put_u32_le(cut.generation);
+        out.put_i64_le(cut.end.0);
+        out.put_i64_le(cut.restart.map_or(i64::MIN, |restart| restart.0));
+    }
     put_string(out, log.failed.as_deref().unwrap_or_default());
     out.put_i64_le(log.log_start.0);
     out.put_i64_le(log.recovery_point.offset.0);
@@ -242,6 +276,14 @@ fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
     };
     let directory = reader.string()?.into();
     let generation = reader.u32()?;
+    let mut cuts = Vec::new();
+    for _ in 0..reader.count(20)? {
+        cuts.push(CutCheckpoint {
+            generation: reader.u32()?,
+            end: Offset(reader.i64()?),
+            restart: Some(Offset(reader.i64()?)).filter(|restart| restart.0 != i64::MIN),
+        });
+    }
     let failed = Some(reader.string()?).filter(|reason| !reason.is_empty());
     let log_start = Offset(reader.i64()?);
     let recovery_point = RecoveryPoint {
@@ -263,6 +305,7 @@ fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
         partition,
         directory,
         generation,
+        cuts,
         failed: failed.map(str::to_owned),
         log_start,
         recovery_point,
@@ -295,6 +338,11 @@ mod tests {
             },
             directory: "topics/a-1.3".into(),
             generation: 2,
+            cuts: vec![CutCheckpoint {
+                generation: 3,
+                end: Offset(80),
+                restart: None,
+            }],
             failed: Some("gone".to_owned()),
             log_start: Offset(4),
             recovery_point: RecoveryPoint {

@@ -1,7 +1,7 @@
 //! The logs of one shard: appends into the open frame, keeps the hot tail under its budget, writes
 //! back to segments, and reads from either.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +9,7 @@ use chronik_model::batch::{BatchHeader, BatchMut};
 use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition};
 use rustc_hash::FxHashMap;
 
+use crate::checkpoint::LogCheckpoint;
 use crate::disk::{DiskOp, DiskRequest, DiskToken, FileKey};
 use crate::journal::frame::CommittedFrame;
 use crate::journal::{FrameEntry, OpenFrame, Operation, SealedFrame};
@@ -82,6 +83,14 @@ impl Default for StoreLimits {
 struct Resident {
     bytes: usize,
     entries: Vec<(LogSlot, LogId, Offset)>,
+}
+
+/// A log that is being removed.
+#[derive(Debug)]
+struct Deletion {
+    directory: Arc<str>,
+    /// What a checkpoint says of it until the journal knows that it goes.
+    checkpoint: Option<LogCheckpoint>,
 }
 
 /// What an operation on the disk was for.
@@ -223,8 +232,8 @@ pub struct LogStore {
     log_id_step: u64,
     disk_full: bool,
     trim: Option<u64>,
-    /// Logs whose removal is not durable yet, with their directories.
-    deleted: FxHashMap<LogId, Arc<str>>,
+    /// Logs whose removal is not durable yet.
+    deleted: BTreeMap<LogId, Deletion>,
     /// Segments before a log start that is not durable yet, in the order of their log starts.
     doomed: FxHashMap<LogId, VecDeque<Vec<FileKey>>>,
     offline: Option<String>,
@@ -254,7 +263,7 @@ impl LogStore {
             log_id_step: log_id_step.max(1),
             disk_full: false,
             trim: None,
-            deleted: FxHashMap::default(),
+            deleted: BTreeMap::new(),
             doomed: FxHashMap::default(),
             offline: None,
         }
@@ -592,18 +601,16 @@ impl LogStore {
         };
         let wanted = log.config.mode();
         // Without the journal, what follows a truncation is only safe behind a recovery point.
-        let at = if wanted != log.mode {
-            Some(log.log_end)
-        } else {
-            log.uncovered_cut.filter(|_| wanted == Mode::Unjournaled)
-        };
-        let Some(at) = at.filter(|_| log.switch.is_none()) else {
+        let uncovered = log.uncovered_cut.filter(|_| log.mode == Mode::Unjournaled);
+        if (wanted == log.mode && uncovered.is_none()) || log.switch.is_some() {
             return;
-        };
+        }
         log.switch = Some(ModeSwitch {
-            at,
+            at: uncovered.unwrap_or(log.log_end),
+            since: log.log_end,
             from: log.mode,
             journaling: false,
+            generation: log.generation,
         });
         log.mode = wanted;
         self.push_switch(slot);

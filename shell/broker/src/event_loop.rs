@@ -3,6 +3,7 @@
 //! Everything that one turn has to say to a connection leaves with one write at the end of the turn;
 //! writability is asked for only when the socket takes no more.
 
+mod admission;
 mod connection;
 mod receive;
 
@@ -22,6 +23,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::hub::{Hub, LoopHandle, LoopMessage};
 use crate::logging::RepeatLimit;
 use crate::metrics::{AcksLabel, LoopCounters};
+use admission::Admission;
 use connection::{Connection, Flushed};
 
 const WAKER: Token = Token(usize::MAX);
@@ -43,6 +45,8 @@ pub(crate) struct LoopConfig {
     pub(crate) max_frame_bytes: u32,
     pub(crate) max_connections: usize,
     pub(crate) idle: Option<Duration>,
+    /// Bytes of large requests that may be on their way in.
+    pub(crate) request_bytes: usize,
 }
 
 /// See the module.
@@ -67,6 +71,7 @@ pub(crate) struct EventLoop {
     outputs: Vec<FrontendOutput>,
     counters: Arc<LoopCounters>,
     next_sweep: Mono,
+    admission: Admission,
     closings: RepeatLimit<String>,
     draining: bool,
     stopped: bool,
@@ -83,6 +88,7 @@ impl EventLoop {
         counters: Arc<LoopCounters>,
     ) -> Self {
         let touched = vec![false; hub.shard_count()];
+        let admission = Admission::new(config.request_bytes);
         Self {
             config,
             hub,
@@ -101,6 +107,7 @@ impl EventLoop {
             outputs: Vec::new(),
             counters,
             next_sweep: Mono(0),
+            admission,
             closings: RepeatLimit::new(REPEAT_INTERVAL),
             draining: false,
             stopped: false,
@@ -294,6 +301,21 @@ impl EventLoop {
             let Some(connection) = self.connection(id) else {
                 return;
             };
+            if connection.closing {
+                return;
+            }
+            let wanted = connection.unreserved_bytes();
+            if wanted > 0 {
+                if !self.admission.reserve(id, wanted) {
+                    return;
+                }
+                if let Some(connection) = self.connection(id) {
+                    connection.reserved = wanted;
+                }
+            }
+            let Some(connection) = self.connection(id) else {
+                return;
+            };
             if connection.output_bytes() > connection::MAX_OUTPUT_BYTES {
                 connection.starved_by_output = true;
                 return;
@@ -335,7 +357,8 @@ impl EventLoop {
         connection.last_active = now.mono;
         self.counters.received(read as u64);
         loop {
-            let Some(connection) = self.connection(id) else {
+            let open = self.connection(id).filter(|connection| !connection.closing);
+            let Some(connection) = open else {
                 return Received::Nothing;
             };
             match connection.next_frame(scratch) {
@@ -343,7 +366,11 @@ impl EventLoop {
                     self.count(&frame);
                     self.step(now, FrontendInput::Frame(id, frame));
                 }
-                Ok(None) => return Received::Some,
+                Ok(None) => {
+                    let released = connection.take_unneeded_reservation();
+                    self.unread.extend(self.admission.release(released));
+                    return Received::Some;
+                }
                 Err(error) => return Received::Failed(error.to_string()),
             }
         }
@@ -520,6 +547,8 @@ impl EventLoop {
         };
         drop(self.poll.registry().deregister(&mut connection.stream));
         self.free.push(id.index);
+        self.unread
+            .extend(self.admission.release(connection.reserved));
         self.counters.connection_closed();
         self.step(now, FrontendInput::Closed(id));
     }

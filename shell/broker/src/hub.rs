@@ -281,6 +281,8 @@ impl Hub {
         outputs: &mut ShardOutputs,
     ) -> Vec<DiskRequest> {
         let now = self.clock.now();
+        // The end of the turn marks the journal: then the commit holds all of the turn's requests.
+        let more_follows = matches!(input, ShardInput::Request(_));
         let Some(mut shard) = self.shard(index) else {
             return Vec::new();
         };
@@ -300,8 +302,8 @@ impl Hub {
             gauge.store(unwritten, Ordering::Relaxed);
         }
         self.note_deadline(index, deadline);
-        if wants_commit {
-            self.journal.mark(index);
+        if wants_commit && !more_follows {
+            self.journal.mark();
         }
         urgent
     }

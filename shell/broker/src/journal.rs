@@ -49,7 +49,7 @@ struct Shared {
 
 impl JournalHandle {
     /// A shard has something to write.
-    pub(crate) fn mark(&self, _shard: usize) {
+    pub(crate) fn mark(&self) {
         if !self.shared.marked.swap(true, Ordering::AcqRel) {
             lock(&self.shared.wanted).commit = true;
             self.shared.wake.notify_one();

@@ -8,18 +8,21 @@ use std::fmt;
 use std::net::TcpListener as StdListener;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use chronik_model::LogId;
 use chronik_model::config::{BrokerConfig, Layers};
 use chronik_model::rng::Rng;
 use chronik_node::{
     ControllerConfig, Endpoint, Frontend, FrontendConfig, FrontendId, Identity, IncarnationId,
-    Quorum, RegisterBroker, RegistryValidator, Shard, ShardConfig, ShardId, ShardInput,
-    SnapshotPolicy, ViewBuilder, controller_settings, metadata_log,
+    Quorum, RecoveredMetadata, RegisterBroker, RegistryValidator, Shard, ShardConfig, ShardId,
+    ShardInput, SnapshotPolicy, TrimAnswer, ViewBuilder, controller_settings, metadata_log,
 };
-use chronik_storage::journal::Ring;
+use chronik_storage::checkpoint::Checkpoint;
+use chronik_storage::journal::{JournalStart, Ring};
+use chronik_storage::recovery::Recovered;
 use chronik_storage::store::StoreLimits;
 
 use crate::args::ServerFlags;
@@ -39,6 +42,10 @@ use directory::DataDirectory;
 
 /// Requests of one connection that may wait for their replies.
 const MAX_PIPELINED: usize = 256;
+/// A checkpoint that failed is tried again after this time.
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
+/// What a journal frame adds to a batch, rounded up generously.
+const FRAME_OVERHEAD_BYTES: usize = 64 << 10;
 /// Registration is a few journal writes; a disk that takes longer is broken.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -106,17 +113,15 @@ fn serve(mut config: ServerConfig, started: Instant, to_people: bool) -> Result<
     let directory = DataDirectory::open(&mut config)?;
     let listeners = bind(&mut config)?;
     let (events_in, events) = sync_channel(4096);
-    let clock = Clock::start();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let running = Running::start(
-        &config,
-        directory,
+    let startup = Startup {
+        config: &config,
         listeners,
-        clock,
-        cores,
-        events_in.clone(),
-        &events,
-    )?;
+        clock: Clock::start(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        events_in: events_in.clone(),
+        events: &events,
+    };
+    let running = startup.run(directory)?;
     let on_stop = move |_signal| drop(events_in.send(HubEvent::Stop));
     signals::on_stop(on_stop).map_err(|error| Failure::new(Failure::RUNTIME, error.to_string()))?;
     running.announce(&config, started, to_people);
@@ -190,105 +195,132 @@ struct Running {
     journal: JoinHandle<JournalEnd>,
     loops: Vec<JoinHandle<()>>,
     identity: Arc<Identity>,
-    metrics: Option<std::net::SocketAddr>,
+    metrics: std::net::SocketAddr,
     /// Held until the end: one instance per directory.
     _lock: crate::disk::lock::DirectoryLock,
 }
 
-impl Running {
-    fn start(
-        config: &ServerConfig,
-        mut directory: DataDirectory,
-        listeners: Vec<StdListener>,
-        clock: Clock,
-        cores: usize,
-        events_in: std::sync::mpsc::SyncSender<HubEvent>,
-        events: &Receiver<HubEvent>,
-    ) -> Result<Self, Failure> {
-        let broken = |error: &dyn fmt::Display| Failure::new(Failure::DISK, error.to_string());
+/// What a broker is started with.
+struct Startup<'a> {
+    config: &'a ServerConfig,
+    listeners: Vec<StdListener>,
+    clock: Clock,
+    cores: usize,
+    events_in: SyncSender<HubEvent>,
+    events: &'a Receiver<HubEvent>,
+}
+
+impl Startup<'_> {
+    /// Recovers the directory, puts the machines together and lets them serve.
+    fn run(self, mut directory: DataDirectory) -> Result<Running, Failure> {
         let recovered = directory.recover()?;
-        let metadata = {
-            let log = recovered
-                .logs
-                .iter()
-                .find(|log| log.log_id == chronik_model::LogId::METADATA);
-            metadata_log::load(directory.disk(), log, recovered.checkpoint.vote)
-                .map_err(|error| broken(&error))?
-        };
+        let metadata = load_metadata(&mut directory, &recovered)?;
         let checkpoint = recovered.checkpoint;
-        let shards = shards(config, recovered.logs, &checkpoint, cores);
-        let files = JournalFiles::open(
-            &config.data_dir,
-            directory.meta.journal_files,
-            directory.meta.journal_file_bytes,
+        let shards = shards(
+            self.config,
+            &directory,
+            recovered.logs,
+            &checkpoint,
+            self.cores,
         );
-        let files = files.map_err(|error| broken(&error))?;
-        match files.filesystem() {
-            FilesystemKind::Direct => {}
-            FilesystemKind::Buffered(reason) => {
-                tracing::info!(%reason, "journal writes are buffered and synced")
-            }
-            FilesystemKind::NotDurable(reason) => {
-                tracing::warn!(%reason, "this data directory does not survive a power cut");
-            }
-        }
-        let ring = Ring::new(
-            directory.meta.directory_id,
-            directory.meta.journal_files,
-            directory.meta.journal_file_bytes,
-            checkpoint.start,
-        );
-        let hub = Arc::new(Hub::new(
-            clock,
-            shards,
-            JournalHandle::default(),
-            config.memory_bytes / 2,
-            events_in,
-        ));
-        hub.set_pool(start_pool(&hub, config).map_err(|error| broken(&error))?);
-        let counters = Arc::new(JournalCounters::new());
+        let (ring, files) = open_journal(self.config, &directory, &checkpoint)?;
+        let unwritten_limit = self.config.memory_bytes / 2;
+        let journal = JournalHandle::default();
+        let hub = Hub::new(self.clock, shards, journal, unwritten_limit, self.events_in);
+        let hub = Arc::new(hub);
+        let pool = start_pool(&hub, self.config);
+        hub.set_pool(pool.map_err(|error| disk_failure(&error))?);
+        let journal_counters = Arc::new(JournalCounters::new());
         let journal = Journal::new(
             Arc::clone(&hub),
             ring,
             files,
-            Arc::clone(&counters),
-            config.data_dir.clone(),
+            Arc::clone(&journal_counters),
+            self.config.data_dir.clone(),
         );
         let journal = spawn("journal", move || journal.run())?;
-        let identity = Arc::new(identity(config, &directory));
+        let identity = Arc::new(identity(self.config, &directory));
+        let incarnation = directory.incarnation;
         register(
             &hub,
-            config,
+            self.config,
             &identity,
             metadata,
-            directory.incarnation,
-            events,
+            incarnation,
+            self.events,
         )?;
-        let loop_counters: Vec<_> = (0..cores).map(|_| Arc::new(LoopCounters::new())).collect();
-        let loops = start_loops(&hub, &identity, listeners, &loop_counters)?;
-        let metrics = serve_metrics(&hub, config, &directory, loop_counters, counters)?;
-        for index in 0..hub.shard_count() {
-            for line in hub
-                .shard(index)
-                .map(|shard| shard.set_aside())
-                .unwrap_or_default()
-            {
-                tracing::warn!("{line}");
-            }
-        }
+        let counters: Vec<_> = (0..self.cores)
+            .map(|_| Arc::new(LoopCounters::new()))
+            .collect();
+        let request_bytes = usize::try_from(self.config.memory_bytes / 4).unwrap_or(usize::MAX);
+        let loops = start_loops(&hub, &identity, self.listeners, &counters, request_bytes)?;
+        let metrics = serve_metrics(&hub, self.config, &directory, counters, journal_counters)?;
+        warn_of_unclaimed(&hub);
         let (disk, lock) = directory.into_parts();
         let checkpointer = Checkpointer::new(Arc::clone(&hub), disk, checkpoint);
-        Ok(Self {
+        Ok(Running {
             hub,
             checkpointer,
             journal,
             loops,
             identity,
-            metrics: Some(metrics),
+            metrics,
             _lock: lock,
         })
     }
+}
 
+fn disk_failure(error: &dyn fmt::Display) -> Failure {
+    Failure::new(Failure::DISK, error.to_string())
+}
+
+fn load_metadata(
+    directory: &mut DataDirectory,
+    recovered: &Recovered,
+) -> Result<RecoveredMetadata, Failure> {
+    let log = recovered
+        .logs
+        .iter()
+        .find(|log| log.log_id == LogId::METADATA);
+    metadata_log::load(directory.disk(), log, recovered.checkpoint.vote)
+        .map_err(|error| disk_failure(&error))
+}
+
+fn open_journal(
+    config: &ServerConfig,
+    directory: &DataDirectory,
+    checkpoint: &Checkpoint,
+) -> Result<(Ring, JournalFiles), Failure> {
+    let meta = &directory.meta;
+    let (count, bytes) = (meta.journal_files, meta.journal_file_bytes);
+    let files = JournalFiles::open(&config.data_dir, count, bytes);
+    let files = files.map_err(|error| disk_failure(&error))?;
+    match files.filesystem() {
+        FilesystemKind::Direct => {}
+        FilesystemKind::Buffered(reason) => {
+            tracing::info!(%reason, "journal writes are buffered and synced");
+        }
+        FilesystemKind::NotDurable(reason) => {
+            tracing::warn!(%reason, "this data directory does not survive a power cut");
+        }
+    }
+    Ok((
+        Ring::new(meta.directory_id, count, bytes, checkpoint.start),
+        files,
+    ))
+}
+
+/// Logs that no topic claims are kept, not served; people are told.
+fn warn_of_unclaimed(hub: &Hub) {
+    for index in 0..hub.shard_count() {
+        let lines = hub.shard(index).map(|shard| shard.set_aside());
+        for line in lines.unwrap_or_default() {
+            tracing::warn!("{line}");
+        }
+    }
+}
+
+impl Running {
     fn announce(&self, config: &ServerConfig, started: Instant, to_people: bool) {
         let banner = Banner {
             node_id: self.identity.node_id,
@@ -296,7 +328,7 @@ impl Running {
             data_dir: &config.data_dir,
             disk: Disk::of(&config.data_dir).ok(),
             listeners: &config.listeners,
-            http: self.metrics,
+            http: Some(self.metrics),
             ready_after: started.elapsed(),
         };
         banner.announce(to_people);
@@ -304,20 +336,33 @@ impl Running {
 
     /// Keeps the journal trimmed until somebody asks for a stop.
     fn watch(&self, events: &Receiver<HubEvent>) -> Result<(), Failure> {
+        let mut again = None;
         loop {
-            match events.recv() {
-                Ok(HubEvent::Stop) | Err(_) => return Ok(()),
+            let event = match again {
+                Some(_) => events.recv_timeout(CHECKPOINT_RETRY),
+                None => events.recv().map_err(|_closed| RecvTimeoutError::Disconnected),
+            };
+            match event {
+                Ok(HubEvent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(HubEvent::Fatal(reason)) => return Err(Failure::new(Failure::BUG, reason)),
                 Ok(HubEvent::TrimWanted(start)) => self.checkpointer.begin(start),
-                Ok(HubEvent::Trimmed(answer)) => {
-                    if let Err(error) = self.checkpointer.answer(answer) {
-                        // The journal keeps everything; recovery only takes longer.
-                        tracing::error!(%error, "a checkpoint can not be written");
+                Ok(HubEvent::Trimmed(answer)) => again = self.checkpointed(answer),
+                Ok(HubEvent::Registered) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(start) = again.take() {
+                        self.checkpointer.begin(start);
                     }
                 }
-                Ok(HubEvent::Registered) => {}
             }
         }
+    }
+
+    /// Takes a shard's answer; a checkpoint that can not be written is tried again later, and the
+    /// journal keeps everything until then.
+    fn checkpointed(&self, answer: TrimAnswer) -> Option<JournalStart> {
+        let (start, error) = self.checkpointer.answer(answer).err()?;
+        tracing::error!(%error, "a checkpoint can not be written");
+        Some(start)
     }
 
     /// Finishes what is in flight, writes everything back and leaves the marker of a clean stop.
@@ -327,16 +372,16 @@ impl Running {
         for handle in self.hub.loops() {
             handle.send([LoopMessage::Drain]);
         }
-        for index in 0..self.hub.shard_count() {
-            self.hub.step_shard(index, ShardInput::Flush);
-        }
-        let clean = self.checkpointer.gather(events, deadline);
+        // The first flush does the bulk while replies still leave; the second one covers what came
+        // in meanwhile, when nobody is left to bring more.
+        self.checkpointer.flush(events, deadline);
         for handle in self.hub.loops() {
             handle.send([LoopMessage::Stop]);
         }
         for thread in self.loops {
             drop(thread.join());
         }
+        let clean = self.checkpointer.flush(events, deadline);
         self.hub.journal.stop();
         let end = self.journal.join();
         let end =
@@ -355,14 +400,15 @@ impl Running {
 
 fn shards(
     config: &ServerConfig,
+    directory: &DataDirectory,
     logs: Vec<chronik_storage::log::PartitionLog>,
-    checkpoint: &chronik_storage::checkpoint::Checkpoint,
+    checkpoint: &Checkpoint,
     cores: usize,
 ) -> Vec<Shard> {
     let count = u16::try_from(cores).unwrap_or(u16::MAX);
     let mut by_shard: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
     for log in logs {
-        let home = if log.log_id == chronik_model::LogId::METADATA {
+        let home = if log.log_id == LogId::METADATA {
             METADATA_SHARD
         } else {
             ShardId::of(log.partition, count)
@@ -372,6 +418,9 @@ fn shards(
         }
     }
     let share = usize::try_from(config.memory_bytes / 4).unwrap_or(usize::MAX) / cores.max(1);
+    // A journal frame holds at least one whole batch, and a ring file at least one frame.
+    let max_batch_bytes = usize::try_from(directory.meta.journal_file_bytes).unwrap_or(usize::MAX)
+        - FRAME_OVERHEAD_BYTES;
     let limits = StoreLimits {
         tail_bytes: share,
         ..StoreLimits::default()
@@ -382,6 +431,7 @@ fn shards(
             count,
             limits,
             next_log_id: checkpoint.next_log_id,
+            max_batch_bytes,
         };
         Shard::new(shard, logs, checkpoint.vote)
     });
@@ -421,7 +471,7 @@ fn register(
     hub: &Arc<Hub>,
     config: &ServerConfig,
     identity: &Identity,
-    metadata: chronik_node::RecoveredMetadata,
+    metadata: RecoveredMetadata,
     incarnation: [u8; 16],
     events: &Receiver<HubEvent>,
 ) -> Result<(), Failure> {
@@ -476,6 +526,7 @@ fn start_loops(
     identity: &Arc<Identity>,
     listeners: Vec<StdListener>,
     counters: &[Arc<LoopCounters>],
+    request_bytes: usize,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
     let broken =
         |error: std::io::Error| Failure::new(Failure::RUNTIME, format!("event loop: {error}"));
@@ -502,6 +553,7 @@ fn start_loops(
                 .connections_max_idle_ms
                 .and_then(|ms| u64::try_from(ms).ok())
                 .map(Duration::from_millis),
+            request_bytes: request_bytes / counters.len().max(1),
         };
         let frontend = Frontend::new(frontend, Arc::clone(&view));
         loops.push(EventLoop::new(

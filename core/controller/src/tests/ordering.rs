@@ -73,7 +73,7 @@ fn requests_in_flight_see_each_other() {
         replies,
         [
             "\"a.b\" 1 partitions, 1 replicas",
-            "\"a.b\" TOPIC_ALREADY_EXISTS: topic a.b already exists\n\
+            "\"a.b\" TOPIC_ALREADY_EXISTS: Topic 'a.b' already exists.\n\
              \"a_b\" INVALID_TOPIC_EXCEPTION: topic a_b collides with topic a.b: \
              metrics can not tell '.' from '_'",
             "10 from 0",

@@ -43,7 +43,7 @@ fn topics_are_created_or_refused() {
     check(topic("a", -1, -1), "2 partitions, 1 replicas");
     check(
         topic("old", 1, 1),
-        "TOPIC_ALREADY_EXISTS: topic old already exists",
+        "TOPIC_ALREADY_EXISTS: Topic 'old' already exists.",
     );
     check(
         topic("", 1, 1),

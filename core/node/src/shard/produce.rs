@@ -56,6 +56,9 @@ impl Shard {
             .ok_or(ErrorCode::NotLeaderOrFollower)?
             .replica;
         let leader_epoch = replica.leader_epoch();
+        if part.batch.len() > self.config.max_batch_bytes {
+            return Err(ErrorCode::MessageTooLarge);
+        }
         self.store
             .check_writable(slot)
             .map_err(|error| errors::of_store(&error))?;

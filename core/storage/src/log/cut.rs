@@ -21,6 +21,8 @@ pub struct Cut {
     pub generation: u32,
     /// What an earlier generation appended at and behind this offset is gone.
     pub end: Offset,
+    /// Where the log goes on, if it was emptied.
+    pub restart: Option<Offset>,
     /// Segments whose files go.
     pub removed: Vec<Offset>,
     /// A segment that loses its end, and the byte where that starts if it is known.
@@ -76,8 +78,13 @@ impl PartitionLog {
             *unsynced = (*unsynced).min(end);
         }
         self.note_synced(self.synced_end);
-        self.note_cut(end, removed, shortened);
-        self.cuts_done_at(end);
+        self.note_cut(end, None, removed, shortened);
+        if let Some(switch) = &mut self.switch {
+            switch.at = switch.at.min(end);
+            switch.since = switch.since.min(end);
+        }
+        let uncovered = self.uncovered_cut.map_or(end, |known| known.min(end));
+        self.uncovered_cut = Some(uncovered);
     }
 
     /// Empties the log; it goes on at `start`.
@@ -88,8 +95,11 @@ impl PartitionLog {
         self.restart_at(start);
         self.epochs = EpochHistory::default();
         self.producers = ProducerTable::default();
-        self.note_cut(Offset(i64::MIN), removed, None);
-        self.cuts_done_at(start);
+        self.note_cut(Offset(i64::MIN), Some(start), removed, None);
+        if let Some(switch) = &mut self.switch {
+            (switch.at, switch.since) = (start, start);
+        }
+        self.uncovered_cut = Some(start);
     }
 
     /// Makes the log an empty one that begins at `start`, with the same producers and epochs.
@@ -120,7 +130,10 @@ impl PartitionLog {
         let Some(next) = self.segments.iter().position(starts_here) else {
             return;
         };
-        let Some(segment) = next.checked_sub(1).and_then(|kept| self.segments.get_mut(kept)) else {
+        let Some(segment) = next
+            .checked_sub(1)
+            .and_then(|kept| self.segments.get_mut(kept))
+        else {
             return;
         };
         let base = segment.base_offset;
@@ -132,23 +145,18 @@ impl PartitionLog {
     fn note_cut(
         &mut self,
         end: Offset,
+        restart: Option<Offset>,
         removed: Vec<Offset>,
         shortened: Option<(Offset, Option<u64>)>,
     ) {
         self.cuts.push_back(Cut {
             generation: self.generation,
             end,
+            restart,
             removed,
             shortened,
             state: CutState::Journaling,
         });
-    }
-
-    fn cuts_done_at(&mut self, end: Offset) {
-        if let Some(switch) = &mut self.switch {
-            switch.at = switch.at.min(end);
-        }
-        self.uncovered_cut = Some(self.uncovered_cut.map_or(end, |known| known.min(end)));
     }
 
     /// Which segment's file reaches beyond `end`, and where the rest of it starts.

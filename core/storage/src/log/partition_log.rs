@@ -94,12 +94,16 @@ impl RecoveryPoint {
 /// everything below is synced and the journal says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModeSwitch {
-    /// First offset appended in the new mode.
+    /// Nothing at or behind this offset is acknowledged before the journal has the change.
     pub at: Offset,
+    /// First offset appended in the new mode.
+    pub since: Offset,
     /// The mode before.
     pub from: Mode,
     /// Whether the journal has been told and only its commit is missing.
     pub journaling: bool,
+    /// Generation that the log enters with it, once the journal has been told.
+    pub generation: u32,
 }
 
 /// A batch that is about to stand in the log.
@@ -178,6 +182,8 @@ pub struct PartitionLog {
     pub held: VecDeque<TailBatch>,
     /// Counts truncations, resets and changes of mode, so that recovery can order them.
     pub generation: u32,
+    /// The newest generation that the journal has made durable.
+    pub journaled_generation: u32,
     /// Ends that were taken back and may still be in the files, oldest first.
     pub cuts: VecDeque<Cut>,
     /// Lowest end of a cut that no journaled recovery point covers: without the journal, nothing
@@ -220,6 +226,7 @@ impl PartitionLog {
             tail: VecDeque::new(),
             held: VecDeque::new(),
             generation: 0,
+            journaled_generation: 0,
             cuts: VecDeque::new(),
             uncovered_cut: None,
             unsynced: VecDeque::new(),
@@ -279,7 +286,8 @@ impl PartitionLog {
         self.epochs.assign(leader_epoch, base_offset);
         if let Some(sequenced) = sequenced(header) {
             let offsets = (base_offset, last_offset);
-            self.producers.record(&sequenced, offsets, self.durable_end());
+            self.producers
+                .record(&sequenced, offsets, self.durable_end());
         }
         self.log_end = last_offset.next();
         Placement {
@@ -308,8 +316,9 @@ impl PartitionLog {
     }
 
     fn waits_for_journal(&self) -> bool {
-        self.switch
-            .is_some_and(|switch| switch.from == Mode::Journaled && self.committed_end < switch.at)
+        self.switch.is_some_and(|switch| {
+            switch.from == Mode::Journaled && self.committed_end < switch.since
+        })
     }
 
     /// Moves held batches to the tail if what they wait for is there.

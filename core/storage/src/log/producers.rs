@@ -327,7 +327,11 @@ mod tests {
         let mut table = ProducerTable::default();
         for first in (0..60).step_by(10) {
             let offset = Offset(i64::from(first));
-            table.record(&batch(1, first, first + 9), (offset, offset + 9), offset + 10);
+            table.record(
+                &batch(1, first, first + 9),
+                (offset, offset + 9),
+                offset + 10,
+            );
         }
         table
     }
@@ -358,7 +362,11 @@ mod tests {
     #[test]
     fn sequences_wrap_behind_the_largest() {
         let mut table = ProducerTable::default();
-        table.record(&batch(0, i32::MAX - 1, 1), (Offset(0), Offset(3)), Offset(0));
+        table.record(
+            &batch(0, i32::MAX - 1, 1),
+            (Offset(0), Offset(3)),
+            Offset(0),
+        );
         assert_eq!(table.check(&batch(0, 2, 2)), Ok(SequenceCheck::New));
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chronik_model::{LogId, Offset};
 
+use crate::checkpoint::CutCheckpoint;
 use crate::journal::Operation;
 use crate::log::RecoveryPoint;
 
@@ -130,6 +131,18 @@ impl LogPlan {
             restart,
             lowest: end,
         });
+    }
+
+    /// Adds a cut that a checkpoint has; if the journal does not have it, it has nothing behind it
+    /// either.
+    pub(super) fn add(&mut self, cut: &CutCheckpoint) {
+        let known = |planned: &PlannedCut| planned.generation == cut.generation;
+        if !self.cuts.iter().any(known) {
+            if cut.restart.is_some() {
+                self.log_start = None;
+            }
+            self.cut(u64::MAX, cut.generation, cut.end, cut.restart);
+        }
     }
 
     /// Whether an operation's data up to `last_offset` is there in the end.

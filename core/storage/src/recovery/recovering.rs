@@ -31,6 +31,11 @@ pub(super) struct Recovering {
     pub(super) batches: u64,
     buffer: Vec<u8>,
     buffer_at: (Offset, u64),
+    /// Segments from here on may have changed without a sync: a killed process leaves writes and cuts
+    /// in the page cache, where they can be read but may still vanish.
+    unsure_from: Option<Offset>,
+    /// The log start that checkpoint and journal know.
+    start: Offset,
     /// Batches of the journal that do not follow are not acknowledged and passed over.
     gaps_allowed: bool,
     rebuilt: bool,
@@ -42,9 +47,12 @@ impl Recovering {
     pub(super) fn restore(
         disk: &mut dyn Disk,
         from: &LogCheckpoint,
-        plan: LogPlan,
+        mut plan: LogPlan,
         rebuilt: bool,
     ) -> Result<Self, DiskError> {
+        for cut in &from.cuts {
+            plan.add(cut);
+        }
         let (partition, directory) = (from.partition, from.directory.clone());
         let mut log = PartitionLog::new(from.log_id, partition, directory, config());
         log.opened = true;
@@ -54,12 +62,15 @@ impl Recovering {
         log.producers = from.producers.clone();
         log.segments = from.segments.iter().map(restore_segment).collect();
         log.generation = plan.generation.max(from.generation);
+        log.journaled_generation = log.generation;
         let mut this = Self {
             log,
             plan,
             batches: 0,
             buffer: Vec::new(),
             buffer_at: (Offset(-1), 0),
+            unsure_from: None,
+            start: from.log_start,
             gaps_allowed: false,
             rebuilt,
         };
@@ -85,18 +96,26 @@ impl Recovering {
         self.start_from(from.recovery_point);
         let files = segment_files(disk, &self.log.directory)?;
         let by_files = newer.is_some() || point.unjournaled;
-        self.drop_missing(from.log_start, by_files.then_some(&files));
+        self.start = from
+            .log_start
+            .max(self.plan.log_start.unwrap_or(from.log_start));
+        self.drop_missing(&files, by_files);
         match remains {
             Remains::All => {}
             Remains::Below(end) => self.cut_to(disk, end)?,
             Remains::Nothing(start) => {
                 self.log.restart_at(start);
+                self.start = self.plan.log_start.map_or(start, |known| known.max(start));
                 self.log.epochs.truncate_end(Offset(i64::MIN));
                 self.log.producers.truncate_end(Offset(i64::MIN));
             }
         }
+        self.drop_missing(&files, by_files);
         self.check_sizes(&files);
         let later = self.plan.remains(generation, u32::MAX);
+        if later != Remains::All || point.unjournaled {
+            self.unsure_from = Some(self.log.active().base_offset);
+        }
         if newer.is_some() && !self.rebuilt {
             self.advance_to(disk, &files, later.of(point.offset))?;
         }
@@ -142,22 +161,23 @@ impl Recovering {
     }
 
     /// Lets go of segments that lie wholly before the log start: their files may be gone. Where the
-    /// journal does not have what follows, `files` tell where the log goes on.
-    fn drop_missing(&mut self, log_start: Offset, files: Option<&Vec<(Offset, u64)>>) {
-        let start = log_start.max(self.plan.log_start.unwrap_or(log_start));
+    /// journal does not have what follows, the files tell where the log goes on.
+    fn drop_missing(&mut self, files: &[(Offset, u64)], by_files: bool) {
+        let start = self.start;
         let log = &mut self.log;
-        while let Some(first) = log.segments.front().map(|segment| segment.base_offset) {
+        while let Some(segment) = log.segments.front() {
+            let first = segment.base_offset;
+            let gone = size_of(files, first) < segment.bytes;
             let next = log.segments.get(1).map(|segment| segment.base_offset);
             let in_files = || {
-                let mut later = files?.iter().map(|(base, _)| *base);
-                later.find(|base| *base > first)
+                let mut later = files.iter().map(|(base, _)| *base);
+                later.find(|base| by_files && *base > first)
             };
-            let next = next.or_else(in_files);
-            let covered = log.segments.len() == 1 && files.is_none() && log.log_end <= start;
-            let next = next.or_else(|| covered.then_some(log.log_end));
-            let Some(next) = next.filter(|next| *next > first && *next <= start) else {
-                return;
-            };
+            let below = |next: &Offset| *next > first && *next <= start;
+            let alone = next.is_none();
+            let next = next.or_else(in_files).filter(below);
+            let end = Some(log.log_end).filter(|end| gone && alone && below(end));
+            let Some(next) = next.or(end) else { return };
             log.segments.pop_front();
             if log.segments.is_empty() {
                 log.restart_at(next);
@@ -185,7 +205,7 @@ impl Recovering {
     /// Forgets what a truncation took back from the part that the checkpoint vouches for.
     fn cut_to(&mut self, disk: &mut dyn Disk, end: Offset) -> Result<(), DiskError> {
         let log = &mut self.log;
-        if end >= log.log_end {
+        if end > log.log_end {
             return Ok(());
         }
         if log
@@ -219,7 +239,10 @@ impl Recovering {
             return Ok(());
         }
         self.scan(disk, files, end)?;
-        if self.log.log_end < end && self.plan.log_start.is_none_or(|start| start < end) {
+        if self.log.log_end < end && self.start >= end {
+            // All of it lies before the log start and may be gone.
+            self.log.restart_at(end);
+        } else if self.log.log_end < end {
             let (directory, found) = (&self.log.directory, self.log.log_end);
             self.log.failed = Some(format!(
                 "{directory}: intact up to offset {found}, but {end} had been made durable; the partition stays offline"
@@ -333,11 +356,15 @@ impl Recovering {
             return Ok(());
         }
         self.flush(disk)?;
-        let mut changed = false;
         let (log_id, directory) = (self.log.log_id, self.log.directory.clone());
+        let files = segment_files(disk, &directory)?;
+        let mut changed = self.unsure_from.is_some() && !files.is_empty();
         for segment in &mut self.log.segments {
-            if segment.synced_bytes < segment.bytes {
-                disk.sync(&path_of(log_id, &directory, segment.base_offset))?;
+            let base = segment.base_offset;
+            let there = files.iter().any(|(known, _)| *known == base);
+            let unsure = self.unsure_from.is_some_and(|from| base >= from);
+            if there && (unsure || segment.synced_bytes < segment.bytes) {
+                disk.sync(&path_of(log_id, &directory, base))?;
                 changed = true;
             }
             segment.written_bytes = segment.bytes;
@@ -359,13 +386,10 @@ impl Recovering {
 
     fn apply_log_start(&mut self) {
         let log = &mut self.log;
-        let start = log
-            .log_start
-            .max(self.plan.log_start.unwrap_or(log.log_start));
-        if start > log.log_end {
-            log.restart_at(start);
+        if self.start > log.log_end {
+            log.restart_at(self.start);
         } else {
-            log.advance_start(start);
+            log.advance_start(self.start);
         }
     }
 }

@@ -78,6 +78,7 @@ impl LogStore {
         let mut cuts = log.cuts.iter_mut();
         if let Some(cut) = cuts.find(|cut| cut.state == CutState::Journaling) {
             cut.state = CutState::Durable;
+            log.journaled_generation = log.journaled_generation.max(cut.generation);
         }
         self.carry_out_cut(slot);
     }

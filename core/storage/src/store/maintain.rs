@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use chronik_model::{LogId, Now, Offset};
 
-use super::{LogSlot, LogStore, Pending, Token};
+use super::{Deletion, LogSlot, LogStore, Pending, Token};
 use crate::checkpoint::LogCheckpoint;
 use crate::disk::DiskOp;
 use crate::journal::Operation;
+use crate::log::cut::CutState;
 use crate::log::{Mode, PartitionLog, Segment};
 
 /// How far a store is with letting the journal trim.
@@ -24,7 +25,8 @@ impl LogStore {
     /// The journal wants everything below frame `sequence` to be durable in the segments. Every frame
     /// below it must have been passed to [`LogStore::committed`].
     pub fn start_trim(&mut self, sequence: u64) {
-        self.trim = Some(sequence);
+        // A stop that is underway wants more than any trim.
+        self.trim = self.trim.max(Some(sequence));
         let slots: Vec<LogSlot> = self.slots().collect();
         for slot in slots {
             self.continue_trim(slot);
@@ -37,12 +39,15 @@ impl LogStore {
         if self.offline.is_some() {
             return Some(TrimProgress::Underway);
         }
-        // A checkpoint must not come between an operation and the files that it changes.
-        let changing = |log: &PartitionLog| {
-            !log.cuts.is_empty() || log.switch.is_some_and(|switch| switch.journaling)
+        // What the journal has taken back must be gone from the files before the journal forgets it.
+        // What the journal does not have yet is not waited for: it may be the journal that waits.
+        let cutting = |log: &PartitionLog| {
+            let mut cuts = log.cuts.iter();
+            cuts.any(|cut| cut.state != CutState::Journaling)
         };
-        let waits = |log: &PartitionLog| changing(log) || is_behind(log, sequence);
-        if !self.deleted.is_empty() || self.logs.iter().flatten().any(waits) {
+        let removing = self.deleted.values().any(|log| log.checkpoint.is_none());
+        let waits = |log: &PartitionLog| cutting(log) || is_behind(log, sequence);
+        if removing || self.logs.iter().flatten().any(waits) {
             return Some(TrimProgress::Underway);
         }
         self.trim = None;
@@ -53,7 +58,9 @@ impl LogStore {
     #[must_use]
     pub fn checkpoints(&self) -> Vec<LogCheckpoint> {
         let opened = self.logs.iter().flatten().filter(|log| log.opened);
-        opened.map(LogCheckpoint::of).collect()
+        let deleted = self.deleted.values();
+        let deleted = deleted.filter_map(|log| log.checkpoint.clone());
+        opened.map(LogCheckpoint::of).chain(deleted).collect()
     }
 
     /// Writes and syncs everything, for a clean stop. Done when [`LogStore::is_clean`].
@@ -225,15 +232,21 @@ impl LogStore {
             let token = Token::Delete(log.log_id).encode();
             self.open
                 .control(log.log_id, &Operation::Delete, Some(token));
-            let (log_id, directory) = (log.log_id, log.directory);
-            self.deleted.insert(log_id, directory);
+            let mut checkpoint = LogCheckpoint::of(&log);
+            checkpoint.failed = Some("its deletion was underway".to_owned());
+            let deletion = Deletion {
+                directory: log.directory,
+                checkpoint: Some(checkpoint),
+            };
+            self.deleted.insert(log.log_id, deletion);
         }
     }
 
     /// A log's removal is durable in the journal: its files may go (rule J6).
     pub(super) fn remove_deleted(&mut self, log_id: LogId) {
-        if let Some(directory) = self.deleted.get(&log_id) {
-            let directory = Arc::clone(directory);
+        if let Some(deletion) = self.deleted.get_mut(&log_id) {
+            deletion.checkpoint = None;
+            let directory = Arc::clone(&deletion.directory);
             let op = DiskOp::RemoveLog { log_id, directory };
             self.request(op, Pending::Removal { log_id });
         }

@@ -171,11 +171,11 @@ impl LogStore {
         if !log.cuts.is_empty() || self.offline.is_some() {
             return;
         }
-        if log.written_end < switch.at {
+        if log.written_end < switch.since {
             self.write_back(slot, false);
             return;
         }
-        if log.synced_end < switch.at {
+        if log.synced_end < switch.since {
             self.sync_segments(slot);
             return;
         }
@@ -194,6 +194,7 @@ impl LogStore {
             log.uncovered_cut = None;
             if let Some(switch) = log.switch.as_mut() {
                 switch.journaling = true;
+                switch.generation = log.generation;
             }
         }
     }
@@ -227,7 +228,8 @@ impl LogStore {
         if let Some(log) = self.log_mut(slot)
             && let Some(switch) = log.switch.take_if(|switch| switch.journaling)
         {
-            log.committed_end = log.committed_end.max(switch.at);
+            log.committed_end = log.committed_end.max(switch.since);
+            log.journaled_generation = log.journaled_generation.max(switch.generation);
             log.release_held();
         }
         self.advanced.push(slot);

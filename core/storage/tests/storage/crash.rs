@@ -5,7 +5,7 @@ use chronik_storage::disk::DiskError;
 use chronik_storage::store::StoreLimits;
 
 use super::disk::{Crash, SimDisk};
-use super::model::{Model, batch};
+use super::model::{Model, batch, config};
 use super::shell::{Counts, Shell, new_directory};
 
 /// Small enough that eviction, rolls and trims happen all the time.
@@ -47,9 +47,11 @@ fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskE
         }
         5..8 => {
             let slot = shell.slot_of(id).unwrap();
-            let mut config = shell.store.log(slot).unwrap().config.clone();
-            config.flush_messages = if config.flush_messages == 1 { 1000 } else { 1 };
-            shell.store.configure(slot, config);
+            let log = model.logs.get_mut(&id).unwrap();
+            log.flush_messages = if log.flush_messages == 1 { 1000 } else { 1 };
+            shell
+                .store
+                .configure(slot, config(12 << 10, log.flush_messages));
             shell.counts.add("mode switches", 1);
         }
         8..11 => {
@@ -161,6 +163,7 @@ fn run(seed: u64, crash_at: u64, counts: &mut Counts) -> bool {
         } else {
             start(disk, Crash::Power, &mut chance, counts)
         };
+        model.configure(&mut shell);
         if life > 0 {
             shell.disk.crash_at = Some(shell.disk.operations + 1 + chance.below(150));
         }

@@ -44,6 +44,8 @@ pub(crate) struct ModelLog {
     pub(crate) next_sequence: BTreeMap<i64, i32>,
     /// Its end was taken back once: duplicates of what stayed may have been forgotten.
     pub(crate) retaken: bool,
+    /// `flush.messages`.
+    pub(crate) flush_messages: u64,
     /// Removal was asked for.
     pub(crate) deleted: bool,
 }
@@ -60,21 +62,22 @@ impl ModelLog {
         }
     }
 
-    fn check_content(&self, id: u64, log: &PartitionLog, disk: &SimDisk) {
+    /// Compares what is there with what was appended, and returns the timeline that it is of.
+    fn check_content(&self, id: u64, log: &PartitionLog, disk: &SimDisk) -> Timeline {
         let found = read_all(log, disk);
         let mut timelines = vec![&self.batches];
         timelines.extend(self.replaced.iter().map(|(_, timeline, _)| timeline));
         let fits = |timeline: &&Timeline| {
-            found
-                .iter()
-                .all(|(base, bytes)| timeline.get(base).is_some_and(|kept| kept.bytes == *bytes))
+            let same = |(base, bytes): &(i64, Vec<u8>)| {
+                timeline.get(base).is_some_and(|kept| kept.bytes == *bytes)
+            };
+            found.iter().all(same)
         };
         let bases: Vec<_> = found.iter().map(|(base, _)| *base).collect();
-        assert!(
-            timelines.iter().any(fits),
-            "log {id}: foreign bytes among batches {bases:?}, expected {:?}",
-            self.batches.keys()
-        );
+        let Some(timeline) = timelines.into_iter().find(fits) else {
+            let expected = self.batches.keys();
+            panic!("log {id}: foreign bytes among batches {bases:?}, expected {expected:?}");
+        };
         let mut next = None;
         for (base, bytes) in &found {
             let header = BatchHeader::parse(bytes).unwrap();
@@ -86,6 +89,7 @@ impl ModelLog {
         }
         let end = next.unwrap_or(log.log_end.0);
         assert_eq!(end, log.log_end.0, "log {id}: what is there ends elsewhere");
+        timeline.clone()
     }
 }
 
@@ -174,7 +178,11 @@ impl Model {
             .store
             .create(partition(number), "t", config(12 << 10, flush_messages));
         let id = shell.store.log(slot).unwrap().log_id.0;
-        let earlier = self.logs.insert(id, ModelLog::default());
+        let log = ModelLog {
+            flush_messages,
+            ..ModelLog::default()
+        };
+        let earlier = self.logs.insert(id, log);
         assert!(
             earlier.is_none_or(|log| log.batches.is_empty()),
             "log id {id} is used twice"
@@ -220,6 +228,18 @@ impl Model {
         };
         model.batches.insert(placement.base_offset.0, kept);
         Some(placement.base_offset)
+    }
+
+    /// Gives the logs of a directory that was just recovered their settings back, and removes those
+    /// whose removal was cut short.
+    pub(crate) fn configure(&self, shell: &mut Shell) {
+        for (id, log) in &self.logs {
+            if let Some(slot) = shell.slot_of(*id) {
+                shell
+                    .store
+                    .configure(slot, config(12 << 10, log.flush_messages));
+            }
+        }
     }
 
     fn token(&mut self) -> u64 {
@@ -310,9 +330,13 @@ impl Model {
                 continue;
             };
             let log = shell.store.log(slot).unwrap();
+            if log.failed.as_deref() == Some("its deletion was underway") {
+                assert!(model.deleted, "log {id}");
+                continue;
+            }
             assert_eq!(log.failed, None);
             check_log(*id, model, log, crash);
-            model.check_content(*id, log, &shell.disk);
+            model.batches = model.check_content(*id, log, &shell.disk);
             check_producers(*id, model, log);
             go_on(model, log);
         }
@@ -326,11 +350,33 @@ impl Model {
     }
 }
 
+/// The bounds of a log, for messages.
+pub(crate) fn ends(log: &PartitionLog) -> String {
+    format!(
+        "start {} end {} committed {} written {} synced {} mode {:?} switch {:?} cuts {:?} uncovered {:?}",
+        log.log_start,
+        log.log_end,
+        log.committed_end,
+        log.written_end,
+        log.synced_end,
+        log.mode,
+        log.switch,
+        log.cuts,
+        log.uncovered_cut
+    )
+}
+
 fn note_log(model: &mut ModelLog, shell: &Shell, slot: LogSlot) {
     let log = shell.store.log(slot).unwrap();
     assert_eq!(log.log_end.0, model.end);
     let stable = log.stable_end().0;
-    assert!(stable >= model.acked, "what was acknowledged is taken back");
+    assert!(
+        stable >= model.acked,
+        "log {}: {} was acknowledged, now only {stable}: {}",
+        log.log_id.0,
+        model.acked,
+        ends(log)
+    );
     model.acked = stable;
     let journaled = model
         .batches
@@ -338,7 +384,9 @@ fn note_log(model: &mut ModelLog, shell: &Shell, slot: LogSlot) {
         .rev()
         .find(|(_, kept)| kept.end <= stable && kept.journaled);
     let journaled = journaled.map_or(0, |(_, kept)| kept.end);
-    let synced = if log.cuts.is_empty() {
+    // What lies before a log start needs no sync, but counts only once the log start is durable.
+    let settled = log.cuts.is_empty() && log.log_start.0 <= model.start.0;
+    let synced = if settled {
         log.synced_end.0.min(stable)
     } else {
         0
@@ -353,10 +401,18 @@ fn check_log(id: u64, model: &ModelLog, log: &PartitionLog, crash: Option<Crash>
     } else {
         model.acked
     };
+    // A reset log ends somewhere without anybody having written up to there.
+    let ends_of_batches = model.batches.values().map(|kept| kept.end);
+    let promised = ends_of_batches
+        .filter(|end| *end <= promised)
+        .max()
+        .unwrap_or(0);
     let (start, end) = (log.log_start.0, log.log_end.0);
     assert!(
         end >= promised,
-        "log {id}: {promised} was acknowledged, {end} is left after {crash:?}; {:?}; {log:?}", model.batches.iter().map(|(base, kept)| (base, kept.end, kept.journaled)).collect::<Vec<_>>()
+        "log {id}: {promised} was acknowledged, {end} is left after {crash:?}: {}, {:?}",
+        ends(log),
+        model.batches.keys()
     );
     let longest = model.replaced.iter().map(|(_, _, end)| *end).max();
     assert!(
@@ -374,7 +430,9 @@ fn check_log(id: u64, model: &ModelLog, log: &PartitionLog, crash: Option<Crash>
 
 /// The last five batches of a producer are duplicates, the next one is new, a gap is refused.
 fn check_producers(id: u64, model: &ModelLog, log: &PartitionLog) {
-    if model.retaken {
+    // A power cut may take unjournaled batches along, of which only a log start is left.
+    let mut forgotten = model.batches.range(..log.log_start.0);
+    if model.retaken || forgotten.any(|(_, kept)| !kept.journaled) {
         return;
     }
     let mut seen = BTreeMap::<i64, Vec<_>>::new();
@@ -407,16 +465,6 @@ fn check_producers(id: u64, model: &ModelLog, log: &PartitionLog) {
 /// What is there now is what counts from here on.
 fn go_on(model: &mut ModelLog, log: &PartitionLog) {
     let end = log.log_end.0;
-    let fitting = model.replaced.iter().map(|(_, timeline, _)| timeline);
-    let timelines: Vec<Timeline> = fitting.cloned().collect();
-    if !model.batches.contains_key(&log.log_start.0)
-        || !model.batches.values().any(|kept| kept.end == end)
-    {
-        let other = timelines
-            .into_iter()
-            .find(|timeline| timeline.values().any(|kept| kept.end == end));
-        model.batches = other.unwrap_or_else(|| std::mem::take(&mut model.batches));
-    }
     model.batches.retain(|_, kept| kept.end <= end);
     model.replaced.clear();
     model.starts.clear();

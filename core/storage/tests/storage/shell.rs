@@ -240,7 +240,15 @@ impl Shell {
                 return Ok(());
             }
         }
-        panic!("the store never comes to rest: {:?}", self.store);
+        let logs: Vec<String> = self.store.slots().filter_map(|slot| self.store.log(slot)).map(super::model::ends).collect();
+        panic!(
+            "the store never comes to rest: trimming {:?}, {} operations, {} frames, ring {:?}, {:?}, {logs:#?}",
+            self.trimming,
+            self.queue.len(),
+            self.waiting.len(),
+            self.ring.usage(),
+            self.store.trim_progress()
+        );
     }
 
     /// Stops as a server is asked to.
@@ -253,7 +261,7 @@ impl Shell {
                 break;
             }
         }
-        assert!(self.store.is_clean(), "{:?}", self.store);
+        assert!(self.store.is_clean());
         let start = self.ring.oldest().expect("a ring has a file");
         let logs = self.store.checkpoints();
         self.write_checkpoint(start, logs)?;

@@ -8,6 +8,7 @@ use chronik_model::Mono;
 use chronik_node::{ConnectionId, FrameError, FrameLimits, FrameReader, Pieces};
 use mio::net::TcpStream;
 
+use super::admission::FREE_BYTES;
 use super::receive::receive;
 
 /// A connection with this much output waiting hands in no more requests.
@@ -29,6 +30,8 @@ pub(super) struct Connection {
     pub(super) closing: bool,
     /// Reading stopped because of too much output.
     pub(super) starved_by_output: bool,
+    /// Bytes reserved for the large request that is on its way in.
+    pub(super) reserved: usize,
     reader: FrameReader,
     pieces: VecDeque<Bytes>,
     /// Small replies, behind all pieces.
@@ -61,6 +64,7 @@ impl Connection {
             blocked: false,
             closing: false,
             starved_by_output: false,
+            reserved: 0,
             reader: FrameReader::new(FrameLimits { max_frame_bytes }),
             pieces: VecDeque::new(),
             small: BytesMut::new(),
@@ -74,6 +78,25 @@ impl Connection {
         match self.reader.partial_buffer() {
             Some(buffer) => receive(&self.stream, buffer, wanted),
             None => receive(&self.stream, scratch, usize::MAX),
+        }
+    }
+
+    /// Bytes that must be reserved before more of the present request is read.
+    pub(super) fn unreserved_bytes(&self) -> usize {
+        let wanted = self.reader.wanted();
+        if self.reserved == 0 && wanted > FREE_BYTES {
+            wanted
+        } else {
+            0
+        }
+    }
+
+    /// Gives up the reservation once its request is whole.
+    pub(super) fn take_unneeded_reservation(&mut self) -> usize {
+        if self.reader.wanted() == 0 {
+            std::mem::take(&mut self.reserved)
+        } else {
+            0
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use chronik_node::{ShardInput, TrimAnswer};
-use chronik_storage::checkpoint::{Checkpoint, Vote};
+use chronik_storage::checkpoint::Checkpoint;
 use chronik_storage::disk::{DiskError, replace_file};
 use chronik_storage::journal::JournalStart;
 use chronik_storage::recovery::{CLEAN_SHUTDOWN_PATH, clean_marker};
@@ -57,7 +57,7 @@ impl Checkpointer {
     }
 
     /// Takes a shard's answer; the last one writes the checkpoint and trims the journal.
-    pub(super) fn answer(&self, answer: TrimAnswer) -> Result<(), DiskError> {
+    pub(super) fn answer(&self, answer: TrimAnswer) -> Result<(), (JournalStart, DiskError)> {
         let mut state = lock(&self.state);
         let Some(start) = state.start else {
             return Ok(());
@@ -65,22 +65,25 @@ impl Checkpointer {
         state.take(answer);
         if state.answers.len() == self.hub.shard_count() {
             state.start = None;
-            state.write(start)?;
+            state.write(start).map_err(|error| (start, error))?;
             drop(state);
             self.hub.journal.trim(start);
         }
         Ok(())
     }
 
-    /// Waits until every shard has written and synced everything.
-    pub(super) fn gather(&self, events: &Receiver<HubEvent>, deadline: Instant) -> bool {
+    /// Has every shard write and sync everything, and waits for that.
+    pub(super) fn flush(&self, events: &Receiver<HubEvent>, deadline: Instant) -> bool {
+        for index in 0..self.hub.shard_count() {
+            self.hub.step_shard(index, ShardInput::Flush);
+        }
         let mut state = lock(&self.state);
         state.answers.clear();
         while state.answers.len() < self.hub.shard_count() {
             let left = deadline.saturating_duration_since(Instant::now());
             match events.recv_timeout(left) {
-                Ok(HubEvent::Trimmed(answer)) => state.take(answer),
-                // A journal that is full still has to be trimmed for the stop to come to its end.
+                Ok(HubEvent::Trimmed(answer)) if answer.clean => state.take(answer),
+                Ok(HubEvent::Trimmed(_)) => {}
                 Ok(HubEvent::TrimWanted(_) | HubEvent::Registered | HubEvent::Stop) => {}
                 Ok(HubEvent::Fatal(_)) | Err(_) => return false,
             }
@@ -112,7 +115,7 @@ impl State {
         let vote = answers
             .iter()
             .find_map(|answer| answer.vote)
-            .unwrap_or(Vote::default());
+            .unwrap_or_default();
         let next_log_id = answers.iter().map(|answer| answer.next_log_id).max();
         let checkpoint = Checkpoint {
             generation: self.last.generation + 1,

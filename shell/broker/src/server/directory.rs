@@ -7,7 +7,7 @@ use chronik_storage::disk::{Disk, DiskErrorKind, replace_file};
 use chronik_storage::meta_properties::{META_PROPERTIES_PATH, MetaProperties};
 use chronik_storage::recovery::{DirectoryShape, Recovered, recover};
 
-use super::Failure;
+use super::{Failure, disk_failure};
 use crate::config::{DEFAULT_NODE_ID, ServerConfig};
 use crate::disk::filesystem::{size_ring, total_bytes};
 use crate::disk::lock::DirectoryLock;
@@ -91,10 +91,6 @@ impl DataDirectory {
     pub(super) fn into_parts(self) -> (OsDisk, DirectoryLock) {
         (self.disk, self.lock)
     }
-}
-
-fn disk_failure(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Failure::DISK, error.to_string())
 }
 
 fn read_meta(disk: &mut OsDisk) -> Result<Option<MetaProperties>, Failure> {

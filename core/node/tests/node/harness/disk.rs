@@ -1,0 +1,228 @@
+//! A disk in memory that loses what was not synced.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use chronik_model::rng::Rng;
+use chronik_storage::disk::{DirEntry, Disk, DiskData, DiskError, DiskErrorKind, DiskOp};
+use chronik_storage::select::{self, ReadFailure};
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
+#[derive(Debug, Clone, Default)]
+struct SimFile {
+    content: Vec<u8>,
+    /// What a power cut can not take.
+    durable: Vec<u8>,
+}
+
+/// Files by path. Names are durable at once: what names can lose is the storage crate's own test.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SimDisk {
+    files: BTreeMap<String, SimFile>,
+}
+
+impl SimDisk {
+    /// A synchronous write: durable when it comes back.
+    pub(crate) fn write_through(&mut self, path: &str, position: u64, bytes: &[u8]) {
+        let file = self.files.entry(path.to_owned()).or_default();
+        put(&mut file.content, position, bytes);
+        put(&mut file.durable, position, bytes);
+    }
+
+    /// A write that the machine died in: some of its sectors made it.
+    pub(crate) fn write_torn(&mut self, path: &str, position: u64, bytes: &[u8], rng: &mut Rng) {
+        let odds = [0, 50, 100][usize::try_from(rng.below(3)).unwrap()];
+        for (sector, at) in bytes
+            .chunks(SECTOR_BYTES)
+            .zip((position..).step_by(SECTOR_BYTES))
+        {
+            if rng.below(100) < odds {
+                self.write_through(path, at, sector);
+            }
+        }
+    }
+
+    /// The power fails: of what was not synced, each sector stays or goes.
+    pub(crate) fn cut_power(&mut self, rng: &mut Rng) {
+        for file in self.files.values_mut() {
+            if file.content == file.durable {
+                continue;
+            }
+            let odds = [0, 50, 100][usize::try_from(rng.below(3)).unwrap()];
+            for start in (0..file.content.len()).step_by(SECTOR_BYTES) {
+                let end = (start + SECTOR_BYTES).min(file.content.len());
+                if rng.below(100) < odds {
+                    put(&mut file.durable, start as u64, &file.content[start..end]);
+                }
+            }
+            file.content.clone_from(&file.durable);
+        }
+    }
+
+    /// Carries out one operation as a shell would.
+    pub(crate) fn carry_out(&mut self, op: &DiskOp) -> Result<DiskData, DiskError> {
+        match op {
+            DiskOp::Write {
+                file,
+                position,
+                buffers,
+                ..
+            } => {
+                self.write(&file.log_path(), *position, &buffers.concat())?;
+            }
+            DiskOp::Sync { file } => self.sync(&file.log_path())?,
+            DiskOp::Read { file, selection } => {
+                let path = file.log_path();
+                return select::read_batches(selection, &mut |at, length| {
+                    self.piece(&path, at, length)
+                })
+                .map(DiskData::Batches)
+                .map_err(|failure| failed(&path, failure));
+            }
+            DiskOp::FindTimestamp { file, query } => {
+                let path = file.log_path();
+                return select::find_timestamp(query, &mut |at, length| {
+                    self.piece(&path, at, length)
+                })
+                .map(DiskData::Timestamp)
+                .map_err(|failure| failed(&path, failure));
+            }
+            DiskOp::WriteIndex { file, bytes } => {
+                self.write_through(&file.index_path(), 0, bytes);
+            }
+            DiskOp::ReadIndex { file } => {
+                return self
+                    .read(&file.index_path(), 0, usize::MAX)
+                    .map(|it| DiskData::File(it.into()));
+            }
+            DiskOp::Truncate { file, length } => {
+                self.remove(&file.index_path())?;
+                if self.files.contains_key(&file.log_path()) {
+                    self.truncate(&file.log_path(), *length)?;
+                    self.sync(&file.log_path())?;
+                }
+            }
+            DiskOp::RemoveSegment { file } => {
+                self.remove(&file.log_path())?;
+                self.remove(&file.index_path())?;
+            }
+            DiskOp::RemoveLog { directory, .. } => self.remove(directory)?,
+        }
+        Ok(DiskData::Done)
+    }
+
+    /// Paths of all files.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    fn file(&mut self, path: &str) -> Result<&mut SimFile, DiskError> {
+        let absent = || DiskError::new(path, DiskErrorKind::NotFound, "no such file");
+        self.files.get_mut(path).ok_or_else(absent)
+    }
+
+    fn piece(&mut self, path: &str, position: u64, length: usize) -> Result<Bytes, ReadFailure> {
+        self.read(path, position, length)
+            .map(Bytes::from)
+            .map_err(ReadFailure::Disk)
+    }
+}
+
+impl Disk for SimDisk {
+    fn list(&mut self, path: &str) -> Result<Vec<DirEntry>, DiskError> {
+        let mut found = BTreeMap::new();
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
+        for (full, file) in &self.files {
+            let Some(rest) = full.strip_prefix(&prefix) else {
+                continue;
+            };
+            let (name, is_directory) = match rest.split_once('/') {
+                Some((name, _)) => (name.to_owned(), true),
+                None => (rest.to_owned(), false),
+            };
+            let bytes = if is_directory {
+                0
+            } else {
+                file.content.len() as u64
+            };
+            found.insert(
+                name.clone(),
+                DirEntry {
+                    name,
+                    bytes,
+                    is_directory,
+                },
+            );
+        }
+        Ok(found.into_values().collect())
+    }
+
+    fn read(&mut self, path: &str, position: u64, length: usize) -> Result<Vec<u8>, DiskError> {
+        let content = &self.file(path)?.content;
+        let start = usize::try_from(position).unwrap().min(content.len());
+        let end = start.saturating_add(length).min(content.len());
+        Ok(content[start..end].to_vec())
+    }
+
+    fn write(&mut self, path: &str, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        put(
+            &mut self.files.entry(path.to_owned()).or_default().content,
+            position,
+            bytes,
+        );
+        Ok(())
+    }
+
+    fn truncate(&mut self, path: &str, length: u64) -> Result<(), DiskError> {
+        let length = usize::try_from(length).unwrap();
+        self.file(path)?.content.resize(length, 0);
+        Ok(())
+    }
+
+    fn sync(&mut self, path: &str) -> Result<(), DiskError> {
+        let file = self.file(path)?;
+        file.durable.clone_from(&file.content);
+        Ok(())
+    }
+
+    fn sync_directory(&mut self, _path: &str) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        let file = self.file(from)?.clone();
+        self.files.remove(from);
+        self.files.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> Result<(), DiskError> {
+        let below = format!("{path}/");
+        self.files
+            .retain(|name, _| name != path && !name.starts_with(&below));
+        Ok(())
+    }
+}
+
+fn put(content: &mut Vec<u8>, position: u64, bytes: &[u8]) {
+    let start = usize::try_from(position).unwrap();
+    content.resize(content.len().max(start + bytes.len()), 0);
+    content[start..start + bytes.len()].copy_from_slice(bytes);
+}
+
+fn failed(path: &str, failure: ReadFailure) -> DiskError {
+    match failure {
+        ReadFailure::Disk(error) => error,
+        ReadFailure::Corrupt { position, detail } => DiskError::new(
+            path,
+            DiskErrorKind::Corrupt,
+            format!("{position}: {detail}"),
+        ),
+    }
+}

@@ -1,0 +1,110 @@
+"""Data directories to damage: filled once, copied for every test."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from clients.deadline import Deadline
+from clients.harness import Broker, ChronikBroker
+from clients.journal import Directory
+from clients.producing import RecordingProducer
+from clients.reading import create_topic, read_partitions
+
+PROPERTIES = {"chronik.journal.bytes": str(32 << 20)}
+TOPIC = "filled"
+PARTITIONS = 3
+SEGMENT_BYTES = 256 << 10
+RECORDS = 6_000
+FILL_DEADLINE_S = 60.0
+
+
+class Filled(NamedTuple):
+    """A copy of a filled directory under a broker that is not running, and what was acknowledged."""
+
+    broker: Broker
+    producer: RecordingProducer
+
+    @property
+    def directory(self) -> Directory:
+        return Directory(self.broker.data_dir)
+
+    def segments(self, partition: int) -> list[Path]:
+        """The segment files of a partition, oldest first."""
+        (directory,) = (self.broker.data_dir / "topics").glob(f"{TOPIC}-{partition}.*")
+        return sorted(directory.glob("*.log"))
+
+    def assert_whole(self) -> None:
+        """The running broker serves everything that was acknowledged."""
+        self.producer.assert_stored(read_partitions(self.broker.bootstrap, TOPIC, PARTITIONS))
+
+
+def fill(broker: Broker, records: int = RECORDS) -> RecordingProducer:
+    """Several segments in each partition of `TOPIC`, all of it acknowledged."""
+    create_topic(broker.bootstrap, TOPIC, PARTITIONS, {"segment.bytes": str(SEGMENT_BYTES)})
+    producer = RecordingProducer(broker.bootstrap, TOPIC, Deadline(FILL_DEADLINE_S))
+    for number in range(records):
+        producer.send(b"%d" % (number % 997), b"record %d " % number * 60)
+    producer.flush()
+    return producer
+
+
+@pytest.fixture(scope="session")
+def stopped_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingProducer]:
+    """Filled, and stopped in peace."""
+    broker = ChronikBroker(tmp_path_factory.mktemp("stopped"), PROPERTIES)
+    broker.start()
+    producer = fill(broker)
+    broker.stop()
+    return broker.data_dir, producer
+
+
+@pytest.fixture(scope="session")
+def killed_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingProducer]:
+    """Filled, and killed once all was acknowledged."""
+    broker = ChronikBroker(tmp_path_factory.mktemp("killed"), PROPERTIES)
+    broker.start()
+    producer = fill(broker)
+    broker.kill9()
+    return broker.data_dir, producer
+
+
+@pytest.fixture
+def stopped(stopped_directory, new_broker: Callable[..., Broker]) -> Iterator[Filled]:
+    yield from _copy(stopped_directory, new_broker)
+
+
+@pytest.fixture
+def killed(killed_directory, new_broker: Callable[..., Broker]) -> Iterator[Filled]:
+    yield from _copy(killed_directory, new_broker)
+
+
+def _copy(source: tuple[Path, RecordingProducer], new_broker: Callable[..., Broker]) -> Iterator[Filled]:
+    data_dir, producer = source
+    broker = new_broker(properties=PROPERTIES)
+    shutil.copytree(data_dir, broker.data_dir)
+    yield Filled(broker, producer)
+    shutil.rmtree(broker.data_dir, ignore_errors=True)
+
+
+@pytest.fixture
+def crossing(new_broker: Callable[..., Broker]) -> Filled:
+    """Killed with a chain that goes over from one ring file to the next."""
+    broker = new_broker(properties=PROPERTIES)
+    broker.start()
+    create_topic(broker.bootstrap, TOPIC, PARTITIONS)
+    producer = RecordingProducer(broker.bootstrap, TOPIC, Deadline(FILL_DEADLINE_S))
+    ring = broker.data_dir / "journal"
+    first_bytes = (broker.data_dir / "meta.properties").read_text()
+    file_bytes = int(first_bytes.split("chronik.journal.file.bytes=")[1].split()[0])
+    assert ring.is_dir()
+    number = 0
+    # The ring is trimmed by whole files once two are used: stop behind the border, before the second is full.
+    while number * 1_000 < file_bytes + file_bytes // 2:
+        producer.send(b"%d" % (number % 997), (b"record %d " % number).ljust(1_000, b"."))
+        number += 1
+    producer.flush()
+    broker.kill9()
+    return Filled(broker, producer)
