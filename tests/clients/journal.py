@@ -84,6 +84,12 @@ class Chain(NamedTuple):
     end: int
     link: Link
     directory_id: bytes
+    file_bytes: int
+
+    @property
+    def room(self) -> int:
+        """Bytes behind the end that belong to the file, whether it is that long yet or not."""
+        return self.file_bytes - self.end
 
 
 class Directory:
@@ -95,6 +101,7 @@ class Directory:
         encoded = self.meta["directory.id"]
         self.directory_id = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
         self.file_count = int(self.meta["chronik.journal.files"])
+        self.file_bytes = int(self.meta["chronik.journal.file.bytes"])
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """Number and path of each intact checkpoint, the newest last."""
@@ -116,7 +123,7 @@ class Directory:
                 if frame is not None:
                     file, content = following, ring
             if frame is None:
-                return Chain(frames, self.ring_path(file), position, link, self.directory_id)
+                return Chain(frames, self.ring_path(file), position, link, self.directory_id, self.file_bytes)
             frames.append(frame)
             position = frame.end
             link = Link(link.incarnation, link.sequence + 1, frame.checksum)

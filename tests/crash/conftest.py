@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from killing import Assassin
 
 from clients.deadline import Deadline
 from clients.harness import Broker, ChronikBroker
 from clients.journal import Directory
-from clients.producing import RecordingProducer
+from clients.producing import QUEUE_RECORDS, RecordingProducer
 from clients.reading import create_topic, read_partitions
 
 PROPERTIES = {"chronik.journal.bytes": str(32 << 20)}
@@ -19,6 +20,7 @@ PARTITIONS = 3
 SEGMENT_BYTES = 256 << 10
 RECORDS = 6_000
 FILL_DEADLINE_S = 60.0
+CROSSING_ATTEMPTS = 10
 
 
 class Filled(NamedTuple):
@@ -38,7 +40,10 @@ class Filled(NamedTuple):
 
     def assert_whole(self) -> None:
         """The running broker serves everything that was acknowledged."""
-        self.producer.assert_stored(read_partitions(self.broker.bootstrap, TOPIC, PARTITIONS))
+        partitions = read_partitions(self.broker.bootstrap, TOPIC, PARTITIONS)
+        self.producer.assert_kept(partitions)
+        if self.producer.outstanding() == 0:
+            self.producer.assert_stored(partitions)
 
 
 def fill(broker: Broker, records: int = RECORDS) -> RecordingProducer:
@@ -91,20 +96,27 @@ def _copy(source: tuple[Path, RecordingProducer], new_broker: Callable[..., Brok
 
 @pytest.fixture
 def crossing(new_broker: Callable[..., Broker]) -> Filled:
-    """Killed with a chain that goes over from one ring file to the next."""
-    broker = new_broker(properties=PROPERTIES)
-    broker.start()
-    create_topic(broker.bootstrap, TOPIC, PARTITIONS)
-    producer = RecordingProducer(broker.bootstrap, TOPIC, Deadline(FILL_DEADLINE_S))
-    ring = broker.data_dir / "journal"
-    first_bytes = (broker.data_dir / "meta.properties").read_text()
-    file_bytes = int(first_bytes.split("chronik.journal.file.bytes=")[1].split()[0])
-    assert ring.is_dir()
-    number = 0
-    # The ring is trimmed by whole files once two are used: stop behind the border, before the second is full.
-    while number * 1_000 < file_bytes + file_bytes // 2:
-        producer.send(b"%d" % (number % 997), (b"record %d " % number).ljust(1_000, b"."))
-        number += 1
-    producer.flush()
-    broker.kill9()
-    return Filled(broker, producer)
+    """Killed with a chain that goes over from one ring file to the next.
+
+    The ring is trimmed as soon as it does, so the kill has to come before the checkpoint is in place.
+    """
+    for _ in range(CROSSING_ATTEMPTS):
+        broker = new_broker(properties=PROPERTIES)
+        broker.start()
+        create_topic(broker.bootstrap, TOPIC, PARTITIONS)
+        producer = RecordingProducer(broker.bootstrap, TOPIC, Deadline(FILL_DEADLINE_S))
+        assassin = Assassin("checkpoint", broker.data_dir, 0)
+        assassin.name_victim(broker)
+        while not assassin.struck():
+            if producer.outstanding() < QUEUE_RECORDS - 1:
+                number = len(producer.sent)
+                producer.send(b"%d" % (number % 997), (b"record %d " % number).ljust(1_000, b"."))
+            else:
+                producer.poll(0.001)
+        assert assassin.reap(broker), "no checkpoint came"
+        producer.abandon()
+        filled = Filled(broker, producer)
+        frames = filled.directory.chain().frames
+        if len({frame.path for frame in frames}) > 1:
+            return filled
+    raise AssertionError(f"{CROSSING_ATTEMPTS} kills at a checkpoint, and each found it in place")

@@ -28,21 +28,23 @@ def flip(path: Path, position: int, mask: int = 0x01) -> None:
 
 
 def truncate(chance: random.Random, chain: Chain) -> None:
-    os.truncate(chain.path, chance.randint(chain.end, chain.path.stat().st_size))
+    """The file ends early."""
+    os.truncate(chain.path, chance.randint(chain.end, chain.file_bytes))
 
 
 def zero(chance: random.Random, chain: Chain) -> None:
+    """A stretch of zeros."""
     _fill(chance, chain, bytes)
 
 
 def garble(chance: random.Random, chain: Chain) -> None:
+    """A stretch of anything."""
     _fill(chance, chain, chance.randbytes)
 
 
 def tear(chance: random.Random, chain: Chain) -> None:
     """A next frame of which any number of bytes arrived."""
-    room = chain.path.stat().st_size - chain.end
-    size = min(chance.randint(1, 64) * FRAME_ALIGNMENT, room)
+    size = min(chance.randint(1, 64) * FRAME_ALIGNMENT, chain.room)
     frame = torn_frame(chain, size, chance.randbytes(size))
     overwrite(chain.path, chain.end, frame[: chance.randint(1, size)])
 
@@ -50,9 +52,8 @@ def tear(chance: random.Random, chain: Chain) -> None:
 def replay(chance: random.Random, chain: Chain) -> None:
     """A whole frame of before at the end, as from a write that went astray."""
     frame = chance.choice(chain.frames)
-    room = chain.path.stat().st_size - chain.end
     content = frame.path.read_bytes()[frame.position : frame.end]
-    overwrite(chain.path, chain.end, content[:room])
+    overwrite(chain.path, chain.end, content[: chain.room])
 
 
 def cut_last(chance: random.Random, chain: Chain) -> None:
@@ -76,13 +77,12 @@ def cut_at_random(chance: random.Random, directory: Directory, acked: Callable[[
         cut = tear
     if cut is replay and not chain.frames:
         cut = tear
-    if chain.path.stat().st_size - chain.end < FRAME_ALIGNMENT:
+    if chain.room < FRAME_ALIGNMENT:
         cut = truncate
     cut(chance, chain)
     return cut.__name__
 
 
 def _fill(chance: random.Random, chain: Chain, content: Callable[[int], bytes]) -> None:
-    size = chain.path.stat().st_size
-    start = chance.randint(chain.end, min(chain.end + REACH_BYTES, size))
-    overwrite(chain.path, start, content(min(chance.randint(1, REACH_BYTES), size - start)))
+    start = chain.end + chance.randint(0, min(REACH_BYTES, chain.room))
+    overwrite(chain.path, start, content(min(chance.randint(1, REACH_BYTES), chain.file_bytes - start)))

@@ -98,13 +98,23 @@ def test_the_first_and_last_frame_of_a_file_are_vouched_for(crossing: Filled):
 
 
 def test_a_lost_ring_file_is_refused(crossing: Filled):
-    """All that the chain had in its first file is gone."""
+    """All that the chain had in its first file is gone; the second one vouches for it."""
     frames = crossing.directory.chain().frames
     frames[0].path.unlink()
 
     said = refusal(crossing.broker)
 
     assert f"journal/{frames[0].path.name}" in said, said
+
+
+def test_the_only_ring_file_that_is_needed_is_missed(killed: Filled):
+    """Nothing is left that could vouch for it, but that a file of the ring is gone can be seen."""
+    (path,) = {frame.path for frame in killed.directory.chain().frames}
+    path.unlink()
+
+    said = refusal(killed.broker)
+
+    assert f"journal/{path.name}" in said, said
 
 
 @pytest.mark.parametrize("seed", range(4))

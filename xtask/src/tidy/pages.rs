@@ -7,11 +7,12 @@ use super::source::text_at;
 use super::workspace::Workspace;
 
 const API_FOLDER: &str = "core/node/src/api/";
+const API_TABLE: &str = "core/node/src/api.rs";
 
-/// Every handler file is named by the API table and opens with the versions it serves.
+/// Every file beside the API table is named by it, and every handler opens with the versions it
+/// serves. Handlers are the files whose `handle` or `hot` stands in the table.
 pub(super) fn api_table(workspace: &Workspace) -> Vec<Problem> {
-    let table_file = format!("{API_FOLDER}api.rs");
-    let Some(table) = workspace.source(&table_file) else {
+    let Some(table) = workspace.source(API_TABLE) else {
         return Vec::new();
     };
     let words: BTreeSet<&str> = table.tokens().iter().map(|token| token.text).collect();
@@ -23,13 +24,17 @@ pub(super) fn api_table(workspace: &Workspace) -> Vec<Problem> {
         else {
             continue;
         };
-        if handler.contains('/') || matches!(handler, "mod" | "api") {
+        if handler.contains('/') {
             continue;
         }
         if !words.contains(handler) {
-            problems.push(format!("{file}: is not in the table {table_file}"));
+            problems.push(format!("{file}: is not named by {API_TABLE}"));
         }
-        if !opens_with_versions(source.text()) {
+        let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+        let entries = [format!("{handler}::handle"), format!("{handler}::hot")];
+        let mut paths = table.text().split(|c| !is_path(c));
+        let is_handler = paths.any(|path| entries.iter().any(|entry| entry == path));
+        if is_handler && !opens_with_versions(source.text()) {
             problems.push(format!(
                 "{file}: must open with a `//!` comment that names its versions"
             ));
@@ -44,7 +49,12 @@ fn opens_with_versions(text: &str) -> bool {
         .map_while(|line| line.strip_prefix("//!"))
         .collect();
     let doc = doc.concat().to_ascii_lowercase();
-    doc.contains("version") && doc.contains(|c: char| c.is_ascii_digit())
+    let numbered = |word: &str| {
+        let digits = word.strip_prefix('v').unwrap_or_default();
+        digits.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let has_digit = doc.contains(|c: char| c.is_ascii_digit());
+    doc.contains("version") && has_digit || doc.split_whitespace().any(numbered)
 }
 
 /// Every page about a file format names the constant that versions it, and the code has it.
@@ -122,7 +132,7 @@ mod tests {
     fn handlers_are_in_the_table_and_say_their_versions() {
         let check = |table: &str, handler: &str, expected: usize| {
             let files = [
-                ("core/node/src/api/api.rs", table),
+                ("core/node/src/api.rs", table),
                 ("core/node/src/api/fetch.rs", handler),
             ];
             let problems = api_table(&Workspace::of(&files));
@@ -135,7 +145,7 @@ mod tests {
         check("fetch::handle", "//! Fetch.\n", 1);
         check("fetch::handle", "// Versions 4-17.\n", 1);
         let helper = ("core/node/src/api/fetch/session.rs", "");
-        assert!(api_table(&Workspace::of(&[("core/node/src/api/api.rs", ""), helper])).is_empty());
+        assert!(api_table(&Workspace::of(&[("core/node/src/api.rs", ""), helper])).is_empty());
         assert!(api_table(&Workspace::of(&[("core/node/src/api/fetch.rs", "")])).is_empty());
     }
 

@@ -7,7 +7,7 @@ use chronik_protocol::messages::{
     CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
     DeleteTopicsResponse, FetchRequest, FetchResponse, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, StrBytes,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProducerId, StrBytes,
     create_partitions_request::CreatePartitionsTopic,
     create_topics_request::{CreatableTopic, CreatableTopicConfig},
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
@@ -118,6 +118,7 @@ impl Sim {
         let mut growing = CreatePartitionsTopic::default();
         growing.name = name(topic.name);
         growing.count = count;
+        growing.assignments = None;
         let mut request = CreatePartitionsRequest::default();
         request.topics = vec![growing];
         request.timeout_ms = 10_000;
@@ -149,7 +150,9 @@ impl Sim {
     }
 
     pub(crate) fn producer_id(&mut self, connection: usize) -> i64 {
-        let request = InitProducerIdRequest::default();
+        let mut request = InitProducerIdRequest::default();
+        request.producer_id = ProducerId(-1);
+        request.producer_epoch = -1;
         let response: InitProducerIdResponse =
             self.call(connection, ApiKey::InitProducerId, 4, &request);
         assert_eq!(response.error_code, 0);

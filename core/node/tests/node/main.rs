@@ -2,6 +2,13 @@
 #![cfg(test)]
 
 mod admin;
+mod crash;
+mod failure;
+mod fetch;
 mod harness;
+mod idempotent;
+mod lazy;
 mod produce;
 mod replay;
+mod retention;
+mod topics;

@@ -257,14 +257,24 @@ impl PartitionLog {
         }
     }
 
+    /// Records a batch of an idempotent producer.
+    pub(crate) fn remember(&mut self, batch: &NewBatch<'_>) {
+        if let Some(sequenced) = sequenced(batch.header) {
+            let last_offset = batch.base_offset + i64::from(batch.header.last_offset_delta());
+            let offsets = (batch.base_offset, last_offset);
+            let durable = self.durable_end();
+            self.producers.record(&sequenced, offsets, durable);
+        }
+    }
+
     /// Takes a batch in: offsets, place, producer state and epoch, but not its bytes.
-    pub fn place(&mut self, batch: &NewBatch<'_>) -> Placement {
+    pub fn place(&mut self, new: &NewBatch<'_>) -> Placement {
         let NewBatch {
             header,
             base_offset,
             leader_epoch,
             max_timestamp_ms,
-        } = *batch;
+        } = *new;
         let last_offset = base_offset + i64::from(header.last_offset_delta());
         let bytes = header.size_bytes() as u64;
         let batch = AppendedBatch {
@@ -284,11 +294,7 @@ impl PartitionLog {
         let segment = active.base_offset;
         let position = active.append(&batch, interval);
         self.epochs.assign(leader_epoch, base_offset);
-        if let Some(sequenced) = sequenced(header) {
-            let offsets = (base_offset, last_offset);
-            self.producers
-                .record(&sequenced, offsets, self.durable_end());
-        }
+        self.remember(new);
         self.log_end = last_offset.next();
         Placement {
             base_offset,

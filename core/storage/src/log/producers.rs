@@ -182,15 +182,19 @@ impl ProducerTable {
                 epoch: batch.epoch,
                 batches: VecDeque::new(),
             });
+        // Replay may meet batches behind others that a scan of the segments found first.
+        let at = producer
+            .batches
+            .partition_point(|known| known.last_offset < base_offset);
         if producer
             .batches
-            .back()
-            .is_some_and(|known| known.last_offset >= base_offset)
+            .get(at)
+            .is_some_and(|known| known.base_offset <= last_offset)
         {
             return;
         }
-        producer.epoch = batch.epoch;
-        producer.batches.push_back(remembered);
+        producer.batches.insert(at, remembered);
+        producer.epoch = producer.batches.back().map_or(batch.epoch, |last| last.epoch);
         producer.forget_old(durable);
     }
 

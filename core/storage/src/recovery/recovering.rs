@@ -298,9 +298,6 @@ impl Recovering {
         base_offset: Offset,
         batch: &[u8],
     ) -> Result<bool, DiskError> {
-        if base_offset < self.log.log_end {
-            return Ok(false);
-        }
         // The frame's checksum vouches for the bytes; a header that does not parse is a bug of the
         // writer and must not be built upon.
         let Ok(header) = BatchHeader::parse(batch) else {
@@ -309,6 +306,10 @@ impl Recovering {
             ));
             return Ok(false);
         };
+        if base_offset < self.log.log_end {
+            self.log.remember(&NewBatch::stored(&header));
+            return Ok(false);
+        }
         if base_offset > self.log.log_end && !self.bridge(base_offset) {
             return Ok(false);
         }

@@ -141,6 +141,8 @@ impl LogStore {
         };
         let (file, log_id) = (log.file(base), log.log_id);
         let Some(segment) = log.segment_mut(base) else {
+            // A log start or a later cut has let go of it meanwhile, and removes the file.
+            self.cut_done(slot, Ok(DiskData::Done));
             return;
         };
         let end_position = segment.written_bytes;
@@ -170,6 +172,7 @@ impl LogStore {
         let position = match result {
             Ok(selected) if selected.bytes.is_empty() => end_position,
             Ok(selected) => selected.position,
+            Err(error) if error.kind == DiskErrorKind::NotFound => 0,
             Err(error) => {
                 self.go_offline(&error.to_string());
                 return;

@@ -234,10 +234,14 @@ impl Model {
     /// whose removal was cut short.
     pub(crate) fn configure(&self, shell: &mut Shell) {
         for (id, log) in &self.logs {
-            if let Some(slot) = shell.slot_of(*id) {
-                shell
-                    .store
-                    .configure(slot, config(12 << 10, log.flush_messages));
+            let Some(slot) = shell.slot_of(*id) else {
+                continue;
+            };
+            if log.deleted {
+                shell.store.delete(slot);
+            } else {
+                let config = config(12 << 10, log.flush_messages);
+                shell.store.configure(slot, config);
             }
         }
     }
@@ -368,7 +372,7 @@ pub(crate) fn ends(log: &PartitionLog) -> String {
 
 fn note_log(model: &mut ModelLog, shell: &Shell, slot: LogSlot) {
     let log = shell.store.log(slot).unwrap();
-    assert_eq!(log.log_end.0, model.end);
+    assert_eq!(log.log_end.0, model.end, "log {}: {} {:?} deleted {}", log.log_id.0, ends(log), log.failed, model.deleted);
     let stable = log.stable_end().0;
     assert!(
         stable >= model.acked,

@@ -34,6 +34,8 @@ pub(crate) struct Journal {
     pub(crate) checkpoints: u64,
     /// The next write fails, and with it everything.
     pub(crate) fails: bool,
+    /// No write begins.
+    pub(crate) held: bool,
     dead: bool,
 }
 
@@ -51,13 +53,14 @@ impl Journal {
             answers: Vec::new(),
             checkpoints: 0,
             fails: false,
+            held: false,
             dead: false,
         }
     }
 
     pub(crate) fn can_begin(&self, shards: &[Shard]) -> bool {
         let wanted = || shards.iter().any(Shard::wants_commit);
-        !self.dead && self.underway.is_none() && self.stuck.is_none() && wanted()
+        !self.dead && !self.held && self.underway.is_none() && self.stuck.is_none() && wanted()
     }
 
     pub(crate) const fn can_end(&self) -> bool {

@@ -1,0 +1,54 @@
+//! The journal fails: nothing is acknowledged any more, and what is there is still read.
+
+use chronik_model::ErrorCode;
+use chronik_protocol::messages::{DeleteRecordsResponse, ProduceResponse};
+
+use crate::harness::Sim;
+use crate::harness::client::{Call, produce_errors};
+use crate::produce::plain;
+
+#[test]
+fn a_failed_journal_refuses_producers_and_serves_consumers() {
+    const REFUSED: i16 = ErrorCode::KafkaStorageError.code();
+    for seed in 0..20 {
+        let mut sim = Sim::new(seed);
+        let (one, other) = (sim.connect(0), sim.connect(1));
+        let topic = sim.create(one, "t", 4, &[]);
+        let first: Vec<Call> = (0..4)
+            .map(|index| {
+                let part = (index, plain(&mut sim));
+                sim.produce(one, topic, -1, &[part]).unwrap()
+            })
+            .collect();
+        for call in first {
+            sim.wait::<ProduceResponse>(call);
+        }
+        sim.settle();
+        sim.node.journal.fails = true;
+        let waiting: Vec<Call> = (0..4)
+            .map(|index| {
+                let part = (index, plain(&mut sim));
+                let call = sim.produce(other, topic, 1, &[part]).unwrap();
+                sim.run_steps(3);
+                call
+            })
+            .collect();
+        let deleting = sim.send_delete_records(one, topic, 0, 1);
+        for call in waiting {
+            let response: ProduceResponse = sim.wait(call);
+            assert_eq!(produce_errors(&response), [REFUSED], "seed {seed}");
+        }
+        let deleted: DeleteRecordsResponse = sim.wait(deleting);
+        assert_eq!(deleted.topics[0].partitions[0].error_code, REFUSED);
+        assert!(sim.node.offline);
+        let part = (1, plain(&mut sim));
+        let call = sim.produce(one, topic, -1, &[part]).unwrap();
+        let response: ProduceResponse = sim.wait(call);
+        assert_eq!(produce_errors(&response), [REFUSED]);
+        for index in 1..4 {
+            assert!(!sim.read_whole(one, topic, index).is_empty());
+        }
+        sim.settle();
+        sim.check_all_answered();
+    }
+}

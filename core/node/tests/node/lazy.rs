@@ -1,0 +1,86 @@
+//! Topics that leave flushing to the system: acknowledged when written, until they are told to be
+//! durable again.
+
+use chronik_protocol::messages::ProduceResponse;
+
+use crate::harness::Sim;
+use crate::harness::client::{Call, Topic, produce_errors};
+use crate::produce::plain;
+
+fn produce(sim: &mut Sim, connection: usize, topic: Topic, count: usize) {
+    let calls: Vec<Call> = (0..count)
+        .map(|_| {
+            let part = (0, plain(sim));
+            let call = sim.produce(connection, topic, -1, &[part]).unwrap();
+            let steps = sim.rng.below(10);
+            sim.run_steps(steps);
+            call
+        })
+        .collect();
+    for call in calls {
+        let response: ProduceResponse = sim.wait(call);
+        assert_eq!(produce_errors(&response), [0]);
+    }
+}
+
+#[test]
+fn a_lazy_topic_does_not_wait_for_the_journal() {
+    for seed in 0..10 {
+        let mut sim = Sim::new(seed);
+        let connection = sim.connect(0);
+        let topic = sim.create(connection, "t", 1, &[("flush.messages", "1000")]);
+        sim.ledger.lazy.insert(topic.id);
+        sim.settle();
+        sim.node.journal.held = true;
+        produce(&mut sim, connection, topic, 10);
+        sim.read_whole(connection, topic, 0);
+        sim.node.journal.held = false;
+        sim.settle();
+        sim.crash(false);
+        let connection = sim.connect(1);
+        sim.read_whole(connection, topic, 0);
+    }
+}
+
+#[test]
+fn what_was_lazy_is_durable_once_the_topic_is() {
+    for seed in 0..30 {
+        let mut sim = Sim::new(seed);
+        let mut connection = sim.connect(0);
+        let topic = sim.create(connection, "t", 1, &[("flush.messages", "1000")]);
+        for round in 0..3 {
+            sim.ledger.lazy.insert(topic.id);
+            produce(&mut sim, connection, topic, 10);
+            sim.configure(connection, topic, "flush.messages", "1");
+            sim.ledger.lazy.remove(&topic.id);
+            let count = 1 + round * 3;
+            produce(&mut sim, connection, topic, count);
+            sim.crash(true);
+            connection = sim.connect(1);
+            sim.read_whole(connection, topic, 0);
+            sim.configure(connection, topic, "flush.messages", "1000");
+        }
+    }
+}
+
+#[test]
+fn changes_of_mode_under_load_lose_nothing_when_the_process_dies() {
+    for seed in 0..30 {
+        let mut sim = Sim::new(seed);
+        let mut connection = sim.connect(0);
+        let topic = sim.create(connection, "t", 1, &[]);
+        sim.ledger.lazy.insert(topic.id);
+        for _ in 0..4 {
+            let admin = sim.connect(1);
+            for value in ["1000", "1", "1000"] {
+                let part = (0, plain(&mut sim));
+                sim.produce(connection, topic, -1, &[part]).unwrap();
+                sim.configure(admin, topic, "flush.messages", value);
+                produce(&mut sim, connection, topic, 3);
+            }
+            sim.crash(false);
+            connection = sim.connect(1);
+            sim.read_whole(connection, topic, 0);
+        }
+    }
+}
