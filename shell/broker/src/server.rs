@@ -3,51 +3,32 @@
 mod checkpointer;
 mod directory;
 mod health;
+mod listeners;
+mod startup;
 
 use std::fmt;
-use std::net::TcpListener as StdListener;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use chronik_model::LogId;
-use chronik_model::config::{BrokerConfig, Layers};
-use chronik_model::rng::Rng;
-use chronik_node::{
-    ControllerConfig, Endpoint, Frontend, FrontendConfig, FrontendId, Identity, IncarnationId,
-    Quorum, RecoveredMetadata, RegisterBroker, RegistryValidator, Shard, ShardConfig, ShardId,
-    ShardInput, SnapshotPolicy, TrimAnswer, ViewBuilder, controller_settings, metadata_log,
-};
-use chronik_storage::checkpoint::Checkpoint;
-use chronik_storage::journal::{JournalStart, Ring};
-use chronik_storage::recovery::Recovered;
-use chronik_storage::store::StoreLimits;
+use chronik_node::{Identity, TrimAnswer};
+use chronik_storage::journal::JournalStart;
 
 use crate::args::ServerFlags;
 use crate::banner::{Banner, Disk};
 use crate::clock::Clock;
-use crate::config::{self, Listener, ServerConfig};
-use crate::disk::filesystem::FilesystemKind;
-use crate::disk::journal_files::JournalFiles;
-use crate::disk::pool::{self, DiskPool};
-use crate::event_loop::{EventLoop, LoopConfig};
-use crate::hub::{Hub, HubEvent, LoopHandle, LoopMessage, METADATA_SHARD};
-use crate::journal::{Journal, JournalEnd, JournalHandle};
-use crate::metrics::{JournalCounters, LoopCounters, Metrics, Sources};
-use crate::{http, logging, signals};
+use crate::config::{self, ServerConfig};
+use crate::hub::{Hub, HubEvent, LoopMessage};
+use crate::journal::JournalEnd;
+use crate::{logging, signals};
 use checkpointer::Checkpointer;
 use directory::DataDirectory;
+use startup::Startup;
 
-/// Requests of one connection that may wait for their replies.
-const MAX_PIPELINED: usize = 256;
 /// A checkpoint that failed is tried again after this time.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
-/// What a journal frame adds to a batch, rounded up generously.
-const FRAME_OVERHEAD_BYTES: usize = 64 << 10;
-/// Registration is a few journal writes; a disk that takes longer is broken.
-const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a server does not run, and the exit status for that (sysexits where they fit).
 #[derive(Debug)]
@@ -111,7 +92,7 @@ pub(crate) fn run(flags: &ServerFlags) -> ExitCode {
 
 fn serve(mut config: ServerConfig, started: Instant, to_people: bool) -> Result<(), Failure> {
     let directory = DataDirectory::open(&mut config)?;
-    let listeners = bind(&mut config)?;
+    let listeners = listeners::bind(&mut config)?;
     let (events_in, events) = sync_channel(4096);
     let startup = Startup {
         config: &config,
@@ -130,62 +111,8 @@ fn serve(mut config: ServerConfig, started: Instant, to_people: bool) -> Result<
     outcome.and(stopped)
 }
 
-/// Binds every listener, and puts the ports that were bound into the configuration.
-fn bind(config: &mut ServerConfig) -> Result<Vec<StdListener>, Failure> {
-    let mut bound = Vec::new();
-    let mut ports = Vec::new();
-    for Listener { bind, .. } in &config.listeners {
-        let in_use = |error: std::io::Error| {
-            Failure::new(
-                Failure::PORT_IN_USE,
-                format!(
-                    "E0107 cannot listen on {bind}: {error}. Stop what listens there, or choose another port with --kafka-port."
-                ),
-            )
-        };
-        let addresses = bind.bind_addresses().map_err(in_use)?;
-        let listener = listen(
-            &addresses,
-            config.static_broker.get("socket.listen.backlog.size"),
-        );
-        let listener = listener.map_err(in_use)?;
-        ports.push(listener.local_addr().map_err(in_use)?.port());
-        bound.push(listener);
-    }
-    config.bound(&ports);
-    Ok(bound)
-}
-
-/// Listens on the first address that works, with a backlog that survives a burst of connections.
-fn listen(
-    addresses: &[std::net::SocketAddr],
-    backlog: Option<&String>,
-) -> std::io::Result<StdListener> {
-    const DEFAULT_BACKLOG: i32 = 1024;
-    let backlog = backlog
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(DEFAULT_BACKLOG);
-    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        let attempt = || {
-            let domain = socket2::Domain::for_address(*address);
-            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            if address.is_ipv6() {
-                // One socket for both families, as the wildcard of IPv6 is meant here.
-                socket.set_only_v6(false)?;
-            }
-            socket.bind(&(*address).into())?;
-            socket.listen(backlog.max(DEFAULT_BACKLOG))?;
-            socket.set_nonblocking(true)?;
-            Ok(StdListener::from(socket))
-        };
-        match attempt() {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+fn disk_failure(error: &dyn fmt::Display) -> Failure {
+    Failure::new(Failure::DISK, error.to_string())
 }
 
 /// A broker that serves.
@@ -198,126 +125,6 @@ struct Running {
     metrics: std::net::SocketAddr,
     /// Held until the end: one instance per directory.
     _lock: crate::disk::lock::DirectoryLock,
-}
-
-/// What a broker is started with.
-struct Startup<'a> {
-    config: &'a ServerConfig,
-    listeners: Vec<StdListener>,
-    clock: Clock,
-    cores: usize,
-    events_in: SyncSender<HubEvent>,
-    events: &'a Receiver<HubEvent>,
-}
-
-impl Startup<'_> {
-    /// Recovers the directory, puts the machines together and lets them serve.
-    fn run(self, mut directory: DataDirectory) -> Result<Running, Failure> {
-        let recovered = directory.recover()?;
-        let metadata = load_metadata(&mut directory, &recovered)?;
-        let checkpoint = recovered.checkpoint;
-        let shards = shards(
-            self.config,
-            &directory,
-            recovered.logs,
-            &checkpoint,
-            self.cores,
-        );
-        let (ring, files) = open_journal(self.config, &directory, &checkpoint)?;
-        let unwritten_limit = self.config.memory_bytes / 2;
-        let journal = JournalHandle::default();
-        let hub = Hub::new(self.clock, shards, journal, unwritten_limit, self.events_in);
-        let hub = Arc::new(hub);
-        let pool = start_pool(&hub, self.config);
-        hub.set_pool(pool.map_err(|error| disk_failure(&error))?);
-        let journal_counters = Arc::new(JournalCounters::new());
-        let journal = Journal::new(
-            Arc::clone(&hub),
-            ring,
-            files,
-            Arc::clone(&journal_counters),
-            self.config.data_dir.clone(),
-        );
-        let journal = spawn("journal", move || journal.run())?;
-        let identity = Arc::new(identity(self.config, &directory));
-        let incarnation = directory.incarnation;
-        register(
-            &hub,
-            self.config,
-            &identity,
-            metadata,
-            incarnation,
-            self.events,
-        )?;
-        let counters: Vec<_> = (0..self.cores)
-            .map(|_| Arc::new(LoopCounters::new()))
-            .collect();
-        let request_bytes = usize::try_from(self.config.memory_bytes / 4).unwrap_or(usize::MAX);
-        let loops = start_loops(&hub, &identity, self.listeners, &counters, request_bytes)?;
-        let metrics = serve_metrics(&hub, self.config, &directory, counters, journal_counters)?;
-        warn_of_unclaimed(&hub);
-        let (disk, lock) = directory.into_parts();
-        let checkpointer = Checkpointer::new(Arc::clone(&hub), disk, checkpoint);
-        Ok(Running {
-            hub,
-            checkpointer,
-            journal,
-            loops,
-            identity,
-            metrics,
-            _lock: lock,
-        })
-    }
-}
-
-fn disk_failure(error: &dyn fmt::Display) -> Failure {
-    Failure::new(Failure::DISK, error.to_string())
-}
-
-fn load_metadata(
-    directory: &mut DataDirectory,
-    recovered: &Recovered,
-) -> Result<RecoveredMetadata, Failure> {
-    let log = recovered
-        .logs
-        .iter()
-        .find(|log| log.log_id == LogId::METADATA);
-    metadata_log::load(directory.disk(), log, recovered.checkpoint.vote)
-        .map_err(|error| disk_failure(&error))
-}
-
-fn open_journal(
-    config: &ServerConfig,
-    directory: &DataDirectory,
-    checkpoint: &Checkpoint,
-) -> Result<(Ring, JournalFiles), Failure> {
-    let meta = &directory.meta;
-    let (count, bytes) = (meta.journal_files, meta.journal_file_bytes);
-    let files = JournalFiles::open(&config.data_dir, count, bytes);
-    let files = files.map_err(|error| disk_failure(&error))?;
-    match files.filesystem() {
-        FilesystemKind::Direct => {}
-        FilesystemKind::Buffered(reason) => {
-            tracing::info!(%reason, "journal writes are buffered and synced");
-        }
-        FilesystemKind::NotDurable(reason) => {
-            tracing::warn!(%reason, "this data directory does not survive a power cut");
-        }
-    }
-    Ok((
-        Ring::new(meta.directory_id, count, bytes, checkpoint.start),
-        files,
-    ))
-}
-
-/// Logs that no topic claims are kept, not served; people are told.
-fn warn_of_unclaimed(hub: &Hub) {
-    for index in 0..hub.shard_count() {
-        let lines = hub.shard(index).map(|shard| shard.set_aside());
-        for line in lines.unwrap_or_default() {
-            tracing::warn!("{line}");
-        }
-    }
 }
 
 impl Running {
@@ -340,7 +147,9 @@ impl Running {
         loop {
             let event = match again {
                 Some(_) => events.recv_timeout(CHECKPOINT_RETRY),
-                None => events.recv().map_err(|_closed| RecvTimeoutError::Disconnected),
+                None => events
+                    .recv()
+                    .map_err(|_closed| RecvTimeoutError::Disconnected),
             };
             match event {
                 Ok(HubEvent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -396,220 +205,4 @@ impl Running {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-fn shards(
-    config: &ServerConfig,
-    directory: &DataDirectory,
-    logs: Vec<chronik_storage::log::PartitionLog>,
-    checkpoint: &Checkpoint,
-    cores: usize,
-) -> Vec<Shard> {
-    let count = u16::try_from(cores).unwrap_or(u16::MAX);
-    let mut by_shard: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-    for log in logs {
-        let home = if log.log_id == LogId::METADATA {
-            METADATA_SHARD
-        } else {
-            ShardId::of(log.partition, count)
-        };
-        if let Some(logs) = by_shard.get_mut(usize::from(home.0)) {
-            logs.push(log);
-        }
-    }
-    let share = usize::try_from(config.memory_bytes / 4).unwrap_or(usize::MAX) / cores.max(1);
-    // A journal frame holds at least one whole batch, and a ring file at least one frame.
-    let max_batch_bytes = usize::try_from(directory.meta.journal_file_bytes).unwrap_or(usize::MAX)
-        - FRAME_OVERHEAD_BYTES;
-    let limits = StoreLimits {
-        tail_bytes: share,
-        ..StoreLimits::default()
-    };
-    let shards = (0..count).zip(by_shard).map(|(id, logs)| {
-        let shard = ShardConfig {
-            id: ShardId(id),
-            count,
-            limits,
-            next_log_id: checkpoint.next_log_id,
-            max_batch_bytes,
-        };
-        Shard::new(shard, logs, checkpoint.vote)
-    });
-    shards.collect()
-}
-
-fn start_pool(hub: &Arc<Hub>, config: &ServerConfig) -> std::io::Result<DiskPool> {
-    let weak = Arc::downgrade(hub);
-    let complete: pool::Complete = Arc::new(move |shard, done| {
-        let Some(hub) = weak.upgrade() else { return };
-        for done in done {
-            hub.step_shard(shard, ShardInput::Disk(done));
-        }
-        hub.feed_starved();
-    });
-    DiskPool::start(pool::DEFAULT_THREADS, config.data_dir.clone(), complete)
-}
-
-fn identity(config: &ServerConfig, directory: &DataDirectory) -> Identity {
-    let broker = BrokerConfig::resolve(&Layers::of_static(&config.static_broker));
-    let advertised = config
-        .listeners
-        .first()
-        .map(|listener| listener.advertised.clone());
-    let (host, port) = advertised.map_or_else(Default::default, |it| (it.host, it.port));
-    Identity {
-        node_id: chronik_model::NodeId(directory.meta.node_id),
-        cluster_id: directory.meta.cluster_id.clone(),
-        host,
-        port,
-        rack: broker.rack,
-    }
-}
-
-/// Opens the controller, and waits until this broker is registered with it.
-fn register(
-    hub: &Arc<Hub>,
-    config: &ServerConfig,
-    identity: &Identity,
-    metadata: RecoveredMetadata,
-    incarnation: [u8; 16],
-    events: &Receiver<HubEvent>,
-) -> Result<(), Failure> {
-    let [a, b, c, d, e, f, g, h, ..] = incarnation;
-    let controller = ControllerConfig {
-        node_id: identity.node_id,
-        voters: vec![identity.node_id],
-        cluster_id: identity.cluster_id.clone(),
-        seed: Rng::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])).next_u64(),
-        settings: controller_settings(&config.static_broker),
-        validator: Box::new(RegistryValidator),
-        // The log of a lone broker is its snapshot.
-        snapshots: SnapshotPolicy {
-            entries: u64::MAX,
-            bytes: u64::MAX,
-        },
-    };
-    let endpoint = |listener: &Listener| Endpoint {
-        listener: listener.name.clone(),
-        host: listener.advertised.host.clone(),
-        port: listener.advertised.port,
-    };
-    let registration = RegisterBroker {
-        node_id: identity.node_id,
-        cluster_id: identity.cluster_id.clone(),
-        incarnation: IncarnationId(incarnation),
-        endpoints: config.listeners.iter().map(endpoint).collect(),
-        rack: identity.rack.clone(),
-    };
-    let views = ViewBuilder::new(identity.node_id, Arc::new(config.static_broker.clone()));
-    let mut outputs = Vec::new();
-    let now = hub.clock.now();
-    let quorum = Quorum::open(controller, metadata, registration, views, now, &mut outputs)
-        .map_err(|error| Failure::new(Failure::DISK, format!("metadata: {error}")))?;
-    hub.start_quorum(quorum, outputs);
-    let deadline = Instant::now() + REGISTRATION_TIMEOUT;
-    while !hub.is_registered() {
-        match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(HubEvent::Fatal(reason)) => return Err(Failure::new(Failure::BUG, reason)),
-            Ok(_) => {}
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                let reason = "the journal did not take this broker's registration within 30 s";
-                return Err(Failure::new(Failure::DISK, reason));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn start_loops(
-    hub: &Arc<Hub>,
-    identity: &Arc<Identity>,
-    listeners: Vec<StdListener>,
-    counters: &[Arc<LoopCounters>],
-    request_bytes: usize,
-) -> Result<Vec<JoinHandle<()>>, Failure> {
-    let broken =
-        |error: std::io::Error| Failure::new(Failure::RUNTIME, format!("event loop: {error}"));
-    let view = hub
-        .view()
-        .ok_or_else(|| Failure::new(Failure::BUG, "no metadata was published"))?;
-    let network = view.broker.network;
-    let mut loops = Vec::new();
-    for (index, own) in counters.iter().enumerate() {
-        let poll = mio::Poll::new().map_err(broken)?;
-        let handle = Arc::new(LoopHandle::new(EventLoop::waker(&poll).map_err(broken)?));
-        let frontend = FrontendConfig {
-            id: FrontendId(u16::try_from(index).unwrap_or(u16::MAX)),
-            shard_count: u16::try_from(hub.shard_count()).unwrap_or(u16::MAX),
-            identity: Arc::clone(identity),
-            max_pipelined: MAX_PIPELINED,
-        };
-        let config = LoopConfig {
-            index,
-            loop_count: counters.len(),
-            max_frame_bytes: u32::try_from(network.socket_request_max_bytes).unwrap_or(u32::MAX),
-            max_connections: network.max_connections,
-            idle: network
-                .connections_max_idle_ms
-                .and_then(|ms| u64::try_from(ms).ok())
-                .map(Duration::from_millis),
-            request_bytes: request_bytes / counters.len().max(1),
-        };
-        let frontend = Frontend::new(frontend, Arc::clone(&view));
-        loops.push(EventLoop::new(
-            config,
-            poll,
-            handle,
-            Arc::clone(hub),
-            frontend,
-            Arc::clone(own),
-        ));
-    }
-    hub.set_loops(loops.iter().map(EventLoop::handle).collect());
-    let listeners = listeners
-        .into_iter()
-        .map(mio::net::TcpListener::from_std)
-        .collect();
-    if let Some(first) = loops.first_mut() {
-        first.listen(listeners).map_err(broken)?;
-    }
-    loops
-        .into_iter()
-        .map(|one| spawn("loop", move || one.run()))
-        .collect()
-}
-
-fn serve_metrics(
-    hub: &Arc<Hub>,
-    config: &ServerConfig,
-    directory: &DataDirectory,
-    loops: Vec<Arc<LoopCounters>>,
-    journal: Arc<JournalCounters>,
-) -> Result<std::net::SocketAddr, Failure> {
-    let clock = hub.clock;
-    let sources = Sources {
-        loops,
-        journal,
-        partitions: Arc::new(health::Partitions(Arc::clone(hub))),
-        store: health::store_sampler(hub, config, directory),
-        clock: Arc::new(move || clock.mono()),
-    };
-    let metrics = Metrics::new(sources, config.metrics_view);
-    http::serve(&config.metrics, metrics, health::check(hub)).map_err(|error| {
-        Failure::new(
-            Failure::PORT_IN_USE,
-            format!(
-                "E0108 cannot serve metrics on {}: {error}. Stop what listens there, or choose another port with --metrics-port.",
-                config.metrics
-            ),
-        )
-    })
-}
-
-fn spawn<T: Send + 'static>(
-    name: &str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Failure> {
-    let thread = Builder::new().name(name.to_owned()).spawn(run);
-    thread.map_err(|error| Failure::new(Failure::RUNTIME, format!("no thread for {name}: {error}")))
 }

@@ -113,6 +113,10 @@ impl Shard {
                 }
             }
         }
+        if fetch.watch {
+            self.watches.cancel(fetch.ticket);
+            self.watches.watch(fetch.ticket, watched);
+        }
         if reads_left > 0 {
             let ticket = fetch.ticket;
             self.cold.fetches.insert(
@@ -124,10 +128,6 @@ impl Shard {
                 },
             );
             return;
-        }
-        if fetch.watch {
-            self.watches.cancel(fetch.ticket);
-            self.watches.watch(fetch.ticket, watched);
         }
         out.replies.push(ShardReply::Fetched {
             ticket: fetch.ticket,

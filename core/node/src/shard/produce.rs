@@ -2,6 +2,7 @@
 
 use chronik_model::{ErrorCode, Now, Offset};
 use chronik_storage::LogSlot;
+use chronik_storage::log::PartitionLog;
 use chronik_storage::log::partition_log::sequenced;
 use chronik_storage::log::producers::SequenceCheck;
 use chronik_storage::store::Append;
@@ -78,7 +79,9 @@ impl Shard {
                 });
             }
         }
-        let append_time_ms = part.append_time.then_some(now.wall_ms);
+        // The time that is stored is the one that is told, also when the wall clock jumped back.
+        let newest = self.store.log(slot).map_or(i64::MIN, PartitionLog::last_timestamp_ms);
+        let append_time_ms = part.append_time.then_some(now.wall_ms.max(newest));
         let append = Append {
             header: &part.header,
             batch: &part.batch,

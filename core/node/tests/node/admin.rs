@@ -151,6 +151,7 @@ impl Sim {
 
     pub(crate) fn producer_id(&mut self, connection: usize) -> i64 {
         let mut request = InitProducerIdRequest::default();
+        request.transactional_id = None;
         request.producer_id = ProducerId(-1);
         request.producer_epoch = -1;
         let response: InitProducerIdResponse =

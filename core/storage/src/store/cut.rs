@@ -178,7 +178,14 @@ impl LogStore {
                 return;
             }
         };
-        if let Some(segment) = self.log_mut(slot).and_then(|log| log.segment_mut(base)) {
+        let Some(log) = self.log_mut(slot) else {
+            return;
+        };
+        // A later cut may have taken the segment back as a whole and begun another of that name.
+        let mut later = log.cuts.iter().skip(1);
+        if !later.any(|later| later.end <= base)
+            && let Some(segment) = log.segment_mut(base)
+        {
             segment.truncate(position);
         }
         self.shorten(slot, base, position);

@@ -112,19 +112,14 @@ impl Node {
             logs[usize::from(home)].push(log);
         }
         let shard = |(id, logs)| {
-            let (count, limits, next_log_id) =
-                (options.shards, options.limits, checkpoint.next_log_id);
-            Shard::new(
-                ShardConfig {
-                    id: ShardId(id),
-                    count,
-                    limits,
-                    next_log_id,
-                    max_batch_bytes: 1 << 24,
-                },
-                logs,
-                checkpoint.vote,
-            )
+            let config = ShardConfig {
+                id: ShardId(id),
+                count: options.shards,
+                limits: options.limits,
+                max_batch_bytes: usize::try_from(options.journal_file_bytes / 2).unwrap(),
+                next_log_id: checkpoint.next_log_id,
+            };
+            Shard::new(config, logs, checkpoint.vote)
         };
         let shards = (0..).zip(logs).map(shard).collect();
         let ring = Ring::new(
