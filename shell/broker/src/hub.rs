@@ -2,8 +2,8 @@
 //! to where it belongs.
 //!
 //! A shard's lock is held for one step and is hardly ever contended; `docs/adr/0001-shard-lock.md`
-//! has the measurement against handing every request to an owning thread. No thread holds two of
-//! these locks at once.
+//! has the measurement against handing every request to an owning thread. Locks nest in one order
+//! only: the controller's, then one shard's.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -358,18 +358,24 @@ impl Hub {
 
     /// Puts the controller in place and does what it wants first.
     pub(crate) fn start_quorum(&self, quorum: Quorum, outputs: Vec<QuorumOutput>) {
-        *lock(&self.quorum) = Some(quorum);
+        let mut place = lock(&self.quorum);
+        *place = Some(quorum);
         self.carry_out(outputs);
+        drop(place);
     }
 
-    /// Steps the controller.
+    /// Steps the controller. Its lock is held until everything that it wants is done, so that
+    /// entries reach the metadata log, and views the machines, in the order of the steps. No shard
+    /// asks for the controller while it is stepped from here.
     pub(crate) fn step_quorum(&self, input: QuorumInput) {
         let mut outputs = Vec::new();
         let now = self.clock.now();
-        if let Some(quorum) = lock(&self.quorum).as_mut() {
+        let mut quorum = lock(&self.quorum);
+        if let Some(quorum) = quorum.as_mut() {
             quorum.step(now, input, &mut outputs);
         }
         self.carry_out(outputs);
+        drop(quorum);
     }
 
     fn carry_out(&self, outputs: Vec<QuorumOutput>) {

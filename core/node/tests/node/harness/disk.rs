@@ -113,6 +113,12 @@ impl SimDisk {
         Ok(DiskData::Done)
     }
 
+    /// What no power cut can take of each segment.
+    pub(crate) fn durable_segments(&self) -> impl Iterator<Item = &[u8]> {
+        let segments = self.files.iter().filter(|(path, _)| path.ends_with(".log"));
+        segments.map(|(_, file)| &file.durable[..])
+    }
+
     /// Paths of all files.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)

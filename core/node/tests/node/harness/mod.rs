@@ -145,6 +145,10 @@ impl Sim {
         self.lives += 1;
         let now = self.now();
         self.node = Node::start(&self.options, &mut self.disk, self.lives, now);
+        // Recovery may keep what was on its way and promised to nobody: now it is safe.
+        for segment in self.disk.durable_segments() {
+            self.ledger.committed(segment);
+        }
         self.finish_start();
     }
 
