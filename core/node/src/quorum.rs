@@ -31,6 +31,8 @@ pub enum QuorumInput {
     ProducerIds(FrontendId),
     /// Entries up to this persist sequence are durable.
     Persisted(u64),
+    /// The directory with the metadata log is offline: nothing can be decided any more.
+    Offline,
 }
 
 /// What the controller wants done, in this order.
@@ -80,6 +82,7 @@ pub struct Quorum {
     next_ticket: u64,
     node_id: chronik_model::NodeId,
     outputs: Vec<ControllerOutput>,
+    offline: bool,
 }
 
 impl Quorum {
@@ -106,6 +109,7 @@ impl Quorum {
             next_ticket: 0,
             node_id,
             outputs,
+            offline: false,
         };
         quorum.ask(
             now,
@@ -118,7 +122,17 @@ impl Quorum {
 
     /// Takes one input; what is to be done goes to `out`.
     pub fn step(&mut self, now: Now, input: QuorumInput, out: &mut Vec<QuorumOutput>) {
+        if self.offline {
+            return refuse(input, out);
+        }
         match input {
+            QuorumInput::Offline => {
+                self.offline = true;
+                for asker in std::mem::take(&mut self.asked).into_values() {
+                    out.push(refusal(asker));
+                }
+                return;
+            }
             QuorumInput::Request { ticket, request } => {
                 self.ask(now, Asker::Client(ticket), request)
             }
@@ -191,6 +205,25 @@ impl Quorum {
             }
         }
     }
+}
+
+/// Answers what is asked of a controller that can not write.
+fn refuse(input: QuorumInput, out: &mut Vec<QuorumOutput>) {
+    match input {
+        QuorumInput::Request { ticket, .. } => out.push(refusal(Asker::Client(ticket))),
+        QuorumInput::ProducerIds(frontend) => out.push(refusal(Asker::ProducerIds(frontend))),
+        QuorumInput::Persisted(_) | QuorumInput::Offline => {}
+    }
+}
+
+/// Clients take it as a reason to look for another controller, and to try again.
+fn refusal(asker: Asker) -> QuorumOutput {
+    let leader = None;
+    answer(
+        asker,
+        ControllerReply::NotController { leader },
+        Offset::ZERO,
+    )
 }
 
 fn answer(asker: Asker, reply: ControllerReply, offset: Offset) -> QuorumOutput {

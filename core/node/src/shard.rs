@@ -89,6 +89,8 @@ pub struct ShardOutputs {
     pub persisted: Option<u64>,
     /// The answer to [`ShardInput::Trim`], or to [`ShardInput::Flush`].
     pub trimmed: Option<TrimAnswer>,
+    /// The disk failed under this shard: the directory is offline, for all shards and for good.
+    pub offline: Option<String>,
     /// Lines for the operator.
     pub warnings: Vec<String>,
 }
@@ -140,7 +142,7 @@ enum Control {
     DeleteRecords {
         ticket: Ticket,
         part: u32,
-        slot: LogSlot,
+        partition: TopicPartition,
     },
 }
 

@@ -2,6 +2,8 @@
 //! logs that serve reads, checkpoints that bound recovery. Nothing here touches a file: running
 //! machines emit [`disk::DiskOp`]s and learn their outcome, recovery is handed a [`disk::Disk`].
 
+#![warn(clippy::indexing_slicing)]
+
 pub mod checkpoint;
 pub mod codec;
 pub mod disk;

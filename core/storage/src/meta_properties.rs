@@ -6,10 +6,17 @@ use std::collections::BTreeMap;
 
 use chronik_model::ids::{base_url_decode_16, base64_url};
 
+use crate::journal::format::FRAME_ALIGNMENT;
+
 /// Version of the directory as a whole; a directory of a later version is refused.
 pub const DIRECTORY_FORMAT_VERSION: u32 = 1;
 /// Name of the file.
 pub const META_PROPERTIES_PATH: &str = "meta.properties";
+
+/// Fewest and most files of a journal ring: one is written, one is trimmed, one is kept free.
+pub const JOURNAL_FILES: std::ops::RangeInclusive<usize> = 3..=4096;
+/// Fewest and most bytes of a ring file, which must be a multiple of a frame's alignment.
+pub const JOURNAL_FILE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 40;
 
 /// Content of `meta.properties`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,12 +93,21 @@ impl MetaProperties {
         let directory_id = pairs
             .get("directory.id")
             .and_then(|id| base_url_decode_16(id));
+        let journal_files = number(&pairs, "chronik.journal.files")?;
+        if !JOURNAL_FILES.contains(&journal_files) {
+            return Err(MetaPropertiesError::Invalid("chronik.journal.files"));
+        }
+        let journal_file_bytes: u64 = number(&pairs, "chronik.journal.file.bytes")?;
+        let aligned = journal_file_bytes.is_multiple_of(FRAME_ALIGNMENT as u64);
+        if !aligned || !JOURNAL_FILE_BYTES.contains(&journal_file_bytes) {
+            return Err(MetaPropertiesError::Invalid("chronik.journal.file.bytes"));
+        }
         Ok(Self {
             cluster_id: number(&pairs, "cluster.id")?,
             node_id: number(&pairs, "node.id")?,
             directory_id: directory_id.ok_or(MetaPropertiesError::Invalid("directory.id"))?,
-            journal_files: number(&pairs, "chronik.journal.files")?,
-            journal_file_bytes: number(&pairs, "chronik.journal.file.bytes")?,
+            journal_files,
+            journal_file_bytes,
         })
     }
 }
@@ -143,6 +159,16 @@ mod tests {
             "node.id=1",
             "node.id=one",
             MetaPropertiesError::Invalid("node.id"),
+        );
+        check(
+            "files=8",
+            "files=2",
+            MetaPropertiesError::Invalid("chronik.journal.files"),
+        );
+        check(
+            "bytes=67108864",
+            "bytes=67108865",
+            MetaPropertiesError::Invalid("chronik.journal.file.bytes"),
         );
         check(
             "directory.id=5",

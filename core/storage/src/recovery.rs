@@ -26,6 +26,8 @@ use crate::log::PartitionLog;
 use plan::Plans;
 use replayer::{Outcome, Replayer};
 
+/// Version of the marker that a clean stop leaves.
+pub const CLEAN_SHUTDOWN_FORMAT_VERSION: u32 = 1;
 /// Path of the marker that a clean stop leaves.
 pub const CLEAN_SHUTDOWN_PATH: &str = "clean-shutdown";
 
@@ -175,7 +177,8 @@ fn read_whole(disk: &mut dyn Disk, path: &str) -> Result<Option<Vec<u8>>, DiskEr
 /// Content of the marker that a clean stop leaves (rule J14).
 #[must_use]
 pub fn clean_marker(start: &JournalStart) -> Vec<u8> {
-    let mut marker = start.link.incarnation.to_le_bytes().to_vec();
+    let mut marker = CLEAN_SHUTDOWN_FORMAT_VERSION.to_le_bytes().to_vec();
+    marker.extend_from_slice(&start.link.incarnation.to_le_bytes());
     marker.extend_from_slice(&start.link.sequence.to_le_bytes());
     let checksum = crc32c::crc32c(&marker);
     marker.extend_from_slice(&checksum.to_le_bytes());

@@ -85,6 +85,18 @@ struct Resident {
     entries: Vec<(LogSlot, LogId, Offset)>,
 }
 
+/// A part of a segment that is written or synced.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    segment: Offset,
+    /// Bytes from the front of the segment.
+    bytes: u64,
+    /// Offset behind them.
+    end: Offset,
+    /// Generation of the log when it was asked for.
+    generation: u32,
+}
+
 /// A log that is being removed.
 #[derive(Debug)]
 struct Deletion {
@@ -99,18 +111,12 @@ enum Pending {
     Write {
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
-        end_position: u64,
-        end: Offset,
-        generation: u32,
+        extent: Extent,
     },
     Sync {
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
-        bytes: u64,
-        end: Offset,
-        generation: u32,
+        extent: Extent,
     },
     Read {
         slot: LogSlot,

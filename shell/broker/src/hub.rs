@@ -248,6 +248,9 @@ impl Hub {
             for line in outputs.warnings {
                 tracing::warn!("{line}");
             }
+            if let Some(reason) = outputs.offline {
+                replies.extend(self.go_offline(index, &reason));
+            }
             if let Some(answer) = outputs.trimmed {
                 self.event(HubEvent::Trimmed(answer));
             }
@@ -269,6 +272,17 @@ impl Hub {
                 }
             }
         }
+        replies
+    }
+
+    /// A failure below one shard is one of the directory: the others stop as well, and so does the
+    /// controller, whose log is there.
+    fn go_offline(&self, index: usize, reason: &str) -> Vec<ShardReply> {
+        let others = (0..self.shards.len()).filter(|other| *other != index);
+        let stop =
+            |other| self.step_shard_locally(other, ShardInput::JournalFailed(reason.to_owned()));
+        let replies = others.flat_map(stop).collect();
+        self.step_quorum(QuorumInput::Offline);
         replies
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use chronik_node::ShardInput;
+use chronik_node::{QuorumInput, ShardInput};
 use chronik_storage::disk::DiskError;
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::journal::{CommitPlan, JournalStart, Ring, RingError, SealedFrame};
@@ -315,5 +315,6 @@ impl Journal {
             self.hub
                 .step_shard(index, ShardInput::JournalFailed(error.to_string()));
         }
+        self.hub.step_quorum(QuorumInput::Offline);
     }
 }

@@ -117,13 +117,16 @@ impl Frontend {
             }
         };
         let limit = view.broker.network.fetch_max_bytes;
+        let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0).min(limit);
+        // More than the answer may hold is never there.
+        let min_bytes = usize::try_from(fetch.min_bytes).unwrap_or(0).min(max_bytes);
         let slot = FetchSlot {
             version: request.version,
             correlation_id: request.correlation_id,
             session_id,
             incremental,
-            min_bytes: usize::try_from(fetch.min_bytes).unwrap_or(0),
-            max_bytes: usize::try_from(fetch.max_bytes).unwrap_or(0).min(limit),
+            min_bytes,
+            max_bytes,
             found: wanted.iter().map(|_| None).collect(),
             outstanding: 0,
             watches: fetch.min_bytes > 0 && fetch.max_wait_ms > 0,

@@ -19,8 +19,13 @@ impl Shard {
                 Some(Control::Persist { sequence }) => {
                     out.persisted = out.persisted.max(Some(sequence));
                 }
-                Some(Control::DeleteRecords { ticket, part, slot }) => {
-                    let start = self.store.log(slot).map(|log| log.log_start);
+                Some(Control::DeleteRecords {
+                    ticket,
+                    part,
+                    partition,
+                }) => {
+                    let log = self.slots.get(&partition).map(|slot| self.store.log(*slot));
+                    let start = log.flatten().map(|log| log.log_start);
                     let answer = start.map_or(
                         PartitionAnswer::Failed(ErrorCode::UnknownTopicOrPartition),
                         PartitionAnswer::LogStart,
@@ -50,6 +55,7 @@ impl Shard {
             .map(str::to_owned)
         {
             self.go_offline(&reason, out);
+            out.offline = Some(reason);
         }
     }
 

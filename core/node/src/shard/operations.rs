@@ -182,7 +182,12 @@ impl Shard {
         if self.store.offline().is_some() {
             return Err(ErrorCode::KafkaStorageError);
         }
-        let token = self.control(Control::DeleteRecords { ticket, part, slot });
+        let partition = partition.partition;
+        let token = self.control(Control::DeleteRecords {
+            ticket,
+            part,
+            partition,
+        });
         self.store.delete_records(slot, before, Some(token));
         Ok(None)
     }

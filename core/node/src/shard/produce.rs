@@ -80,7 +80,10 @@ impl Shard {
             }
         }
         // The time that is stored is the one that is told, also when the wall clock jumped back.
-        let newest = self.store.log(slot).map_or(i64::MIN, PartitionLog::last_timestamp_ms);
+        let newest = self
+            .store
+            .log(slot)
+            .map_or(i64::MIN, PartitionLog::last_timestamp_ms);
         let append_time_ms = part.append_time.then_some(now.wall_ms.max(newest));
         let append = Append {
             header: &part.header,

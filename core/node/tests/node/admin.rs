@@ -7,7 +7,8 @@ use chronik_protocol::messages::{
     CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
     DeleteTopicsResponse, FetchRequest, FetchResponse, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProducerId, StrBytes,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProducerId,
+    StrBytes,
     create_partitions_request::CreatePartitionsTopic,
     create_topics_request::{CreatableTopic, CreatableTopicConfig},
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
@@ -286,7 +287,7 @@ impl Sim {
             assert!(last > next, "no progress at {next} below {high_watermark}");
             next = last;
         }
-        self.ledger.check_whole((topic.id, index), &all);
+        self.ledger.check_whole((topic.id, index), start, &all);
         all
     }
 }

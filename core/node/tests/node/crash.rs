@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::Sim;
 use crate::harness::client::{Call, Topic};
+use crate::harness::{Sim, seeds};
 use crate::idempotent::Producer;
 use crate::produce::plain;
 
@@ -16,7 +16,10 @@ fn check_topics(sim: &mut Sim, connection: usize, topics: &[Topic], epochs: &mut
         let found = metadata.iter().find(|(_, id, _)| *id == topic.id);
         let (name, _, now) = found.expect("a topic that was created is gone");
         assert_eq!(name, topic.name);
-        assert!(epochs.iter().zip(now).all(|(before, now)| before < now), "led again in one epoch");
+        assert!(
+            epochs.iter().zip(now).all(|(before, now)| before < now),
+            "led again in one epoch"
+        );
         epochs.clone_from(now);
     }
 }
@@ -27,8 +30,9 @@ fn crash_again_and_again(seed: u64) -> (u64, usize) {
     let mut topics = vec![sim.create(admin, NAMES[0], 3, &[])];
     let mut epochs = vec![vec![-1; 3]];
     let mut ids = BTreeSet::new();
-    let mut producers: Vec<Producer> =
-        (0..2).map(|index| Producer::new(&mut sim, admin, topics[0], index)).collect();
+    let mut producers: Vec<Producer> = (0..2)
+        .map(|index| Producer::new(&mut sim, admin, topics[0], index))
+        .collect();
     let mut checkpoints = 0;
     for life in 0..5 {
         let connections = [sim.connect(0), sim.connect(1)];
@@ -36,7 +40,10 @@ fn crash_again_and_again(seed: u64) -> (u64, usize) {
             producer.reconnect(&mut sim, connection);
         }
         check_topics(&mut sim, connections[0], &topics, &mut epochs);
-        assert!(ids.insert(sim.producer_id(connections[0])), "a producer id came again");
+        assert!(
+            ids.insert(sim.producer_id(connections[0])),
+            "a producer id came again"
+        );
         let creating: Call = sim.send_create(connections[1], NAMES[life + 1], 2, &[]);
         let turns = sim.rng.below(60);
         for _ in 0..turns {
@@ -67,17 +74,23 @@ fn crash_again_and_again(seed: u64) -> (u64, usize) {
         sim.read_whole(connection, topics[0], index);
     }
     sim.check_all_answered();
-    (checkpoints, producers.iter().map(|producer| producer.acknowledged).sum())
+    (
+        checkpoints,
+        producers.iter().map(|producer| producer.acknowledged).sum(),
+    )
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_or_doubled() {
     let (mut checkpoints, mut acknowledged) = (0, 0);
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let (trimmed, acked) = crash_again_and_again(seed);
         checkpoints += trimmed;
         acknowledged += acked;
     }
-    assert!(checkpoints > 10, "only {checkpoints} checkpoints: trimming is not tested");
+    assert!(
+        checkpoints > 10,
+        "only {checkpoints} checkpoints: trimming is not tested"
+    );
     assert!(acknowledged > 1000, "only {acknowledged} batches");
 }

@@ -3,14 +3,14 @@
 use chronik_model::ErrorCode;
 use chronik_protocol::messages::{DeleteRecordsResponse, ProduceResponse};
 
-use crate::harness::Sim;
 use crate::harness::client::{Call, produce_errors};
+use crate::harness::{Sim, seeds};
 use crate::produce::plain;
 
 #[test]
 fn a_failed_journal_refuses_producers_and_serves_consumers() {
     const REFUSED: i16 = ErrorCode::KafkaStorageError.code();
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut sim = Sim::new(seed);
         let (one, other) = (sim.connect(0), sim.connect(1));
         let topic = sim.create(one, "t", 4, &[]);

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use chronik_protocol::messages::ProduceResponse;
 
-use crate::harness::Sim;
 use crate::harness::client::{Batch, Call, Topic, batch, produce_errors};
+use crate::harness::{Sim, seeds};
 use crate::produce::values;
 
 /// What KIP-98 lets a producer have in flight.
@@ -50,7 +50,11 @@ impl Producer {
         }
         let count = 1 + sim.rng.below(3);
         let values = values(sim, count);
-        let batch = batch(&values, sim.now().wall_ms, Some((self.id, self.next_sequence)));
+        let batch = batch(
+            &values,
+            sim.now().wall_ms,
+            Some((self.id, self.next_sequence)),
+        );
         self.next_sequence += i32::try_from(count).unwrap();
         let call = self.send(sim, &batch);
         self.in_flight.push_back((batch, call));
@@ -58,15 +62,22 @@ impl Producer {
 
     fn send(&self, sim: &mut Sim, batch: &Batch) -> Call {
         let parts = [(self.index, batch.clone())];
-        sim.produce(self.connection, self.topic, -1, &parts).expect("acks=all has a reply")
+        sim.produce(self.connection, self.topic, -1, &parts)
+            .expect("acks=all has a reply")
     }
 
     fn take_answers(&mut self, sim: &Sim) {
         while let Some((batch, call)) = self.in_flight.front() {
-            let Some(response) = sim.reply::<ProduceResponse>(*call) else { return };
+            let Some(response) = sim.reply::<ProduceResponse>(*call) else {
+                return;
+            };
             assert_eq!(produce_errors(&response), [0]);
             let base = response.responses[0].partition_responses[0].base_offset;
-            assert!(base >= self.end, "batches of one producer out of order: {base} < {}", self.end);
+            assert!(
+                base >= self.end,
+                "batches of one producer out of order: {base} < {}",
+                self.end
+            );
             self.end = base + i64::try_from(batch.values.len()).unwrap();
             self.acknowledged += 1;
             self.in_flight.pop_front();
@@ -95,7 +106,7 @@ impl Producer {
 
 #[test]
 fn what_is_sent_again_while_it_is_in_flight_is_stored_once() {
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let mut sim = Sim::new(seed);
         let admin = sim.connect(0);
         let topic = sim.create(admin, "t", 2, &[]);
@@ -121,7 +132,7 @@ fn what_is_sent_again_while_it_is_in_flight_is_stored_once() {
 
 #[test]
 fn a_duplicate_gets_the_first_offset_and_not_before_it_is_durable() {
-    for seed in 0..10 {
+    for seed in seeds(10) {
         let mut sim = Sim::new(seed);
         let (one, other) = (sim.connect(0), sim.connect(1));
         let topic = sim.create(one, "t", 1, &[]);
@@ -142,7 +153,10 @@ fn a_duplicate_gets_the_first_offset_and_not_before_it_is_durable() {
         for (call, offset) in [(first, 0), (second, 2), (again, 0), (late, 0)] {
             let response: ProduceResponse = sim.wait(call);
             assert_eq!(produce_errors(&response), [0]);
-            assert_eq!(response.responses[0].partition_responses[0].base_offset, offset);
+            assert_eq!(
+                response.responses[0].partition_responses[0].base_offset,
+                offset
+            );
         }
         assert_eq!(sim.read_whole(one, topic, 0).len(), 4);
     }

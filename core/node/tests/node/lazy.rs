@@ -3,8 +3,8 @@
 
 use chronik_protocol::messages::ProduceResponse;
 
-use crate::harness::Sim;
 use crate::harness::client::{Call, Topic, produce_errors};
+use crate::harness::{Sim, seeds};
 use crate::produce::plain;
 
 fn produce(sim: &mut Sim, connection: usize, topic: Topic, count: usize) {
@@ -25,7 +25,7 @@ fn produce(sim: &mut Sim, connection: usize, topic: Topic, count: usize) {
 
 #[test]
 fn a_lazy_topic_does_not_wait_for_the_journal() {
-    for seed in 0..10 {
+    for seed in seeds(10) {
         let mut sim = Sim::new(seed);
         let connection = sim.connect(0);
         let topic = sim.create(connection, "t", 1, &[("flush.messages", "1000")]);
@@ -44,7 +44,7 @@ fn a_lazy_topic_does_not_wait_for_the_journal() {
 
 #[test]
 fn what_was_lazy_is_durable_once_the_topic_is() {
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let mut sim = Sim::new(seed);
         let mut connection = sim.connect(0);
         let topic = sim.create(connection, "t", 1, &[("flush.messages", "1000")]);
@@ -65,7 +65,7 @@ fn what_was_lazy_is_durable_once_the_topic_is() {
 
 #[test]
 fn changes_of_mode_under_load_lose_nothing_when_the_process_dies() {
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let mut sim = Sim::new(seed);
         let mut connection = sim.connect(0);
         let topic = sim.create(connection, "t", 1, &[]);

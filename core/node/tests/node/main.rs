@@ -8,6 +8,7 @@ mod fetch;
 mod harness;
 mod idempotent;
 mod lazy;
+mod mixed;
 mod produce;
 mod replay;
 mod retention;

@@ -2,8 +2,8 @@
 
 use chronik_protocol::messages::ProduceResponse;
 
-use crate::harness::Sim;
 use crate::harness::client::{Batch, Call, Topic, batch, produce_errors};
+use crate::harness::{Sim, seeds};
 
 /// Values that no other batch of the run has.
 pub(crate) fn values(sim: &mut Sim, count: u64) -> Vec<String> {
@@ -44,7 +44,7 @@ pub(crate) fn workload(sim: &mut Sim) -> Topic {
 
 #[test]
 fn what_is_acknowledged_is_read_back_once_and_in_order() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut sim = Sim::new(seed);
         let topic = workload(&mut sim);
         let consumer = sim.connect(1);
@@ -52,5 +52,23 @@ fn what_is_acknowledged_is_read_back_once_and_in_order() {
             sim.read_whole(consumer, topic, index);
         }
         sim.check_all_answered();
+    }
+}
+
+#[test]
+fn a_failed_produce_without_acknowledgement_closes_the_connection() {
+    for seed in seeds(10) {
+        let mut sim = Sim::new(seed);
+        let (admin, producer) = (sim.connect(0), sim.connect(1));
+        let topic = sim.create(admin, "t", 1, &[]);
+        let good = (0, plain(&mut sim));
+        assert_eq!(sim.produce(producer, topic, 0, &[good]), None);
+        let call = sim.send_create(producer, "u", 1, &[]);
+        sim.created(call, "u");
+        let nowhere = (1, plain(&mut sim));
+        sim.produce(producer, topic, 0, &[nowhere]);
+        sim.settle();
+        assert!(sim.connections[producer].closed.is_some());
+        assert!(!sim.read_whole(admin, topic, 0).is_empty());
     }
 }

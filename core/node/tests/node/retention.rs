@@ -1,12 +1,12 @@
 //! What goes by time or on request, and timestamps of the broker's clock.
 
 use chronik_model::ErrorCode;
-use chronik_protocol::messages::ProduceResponse;
+use chronik_protocol::messages::{DeleteRecordsResponse, ProduceResponse};
 
 use crate::admin::{NO_SESSION, Wait};
-use crate::harness::Sim;
 use crate::harness::client::{Topic, produce_errors};
 use crate::harness::node::Options;
+use crate::harness::{Sim, seeds};
 use crate::produce::plain;
 
 const EARLIEST: i64 = -2;
@@ -23,9 +23,11 @@ fn produce(sim: &mut Sim, connection: usize, topic: Topic) -> i64 {
 
 #[test]
 fn records_go_when_they_are_old_and_not_before() {
-    for seed in 0..10 {
-        let mut options =
-            Options { broker: &[("log.retention.check.interval.ms", "1000")], ..Options::default() };
+    for seed in seeds(10) {
+        let mut options = Options {
+            broker: &[("log.retention.check.interval.ms", "1000")],
+            ..Options::default()
+        };
         options.limits.write_back_bytes = 1;
         let mut sim = Sim::with(seed, options);
         let connection = sim.connect(0);
@@ -39,17 +41,25 @@ fn records_go_when_they_are_old_and_not_before() {
         produce(&mut sim, connection, topic);
         let (_, end) = sim.list_offset(connection, topic, 0, LATEST);
         sim.run_for(130_000);
-        assert_eq!(sim.list_offset(connection, topic, 0, EARLIEST), (0, end), "seed {seed}");
+        assert_eq!(
+            sim.list_offset(connection, topic, 0, EARLIEST),
+            (0, end),
+            "seed {seed}"
+        );
         produce(&mut sim, connection, topic);
         sim.crash(true);
         let connection = sim.connect(1);
-        assert_eq!(sim.list_offset(connection, topic, 0, EARLIEST), (0, end), "seed {seed}");
+        assert_eq!(
+            sim.list_offset(connection, topic, 0, EARLIEST),
+            (0, end),
+            "seed {seed}"
+        );
     }
 }
 
 #[test]
 fn deleted_records_stay_deleted() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut sim = Sim::new(seed);
         let connection = sim.connect(0);
         let topic = sim.create(connection, "t", 1, &[]);
@@ -60,7 +70,10 @@ fn deleted_records_stay_deleted() {
         assert_eq!(sim.delete_records(connection, topic, 0, 7), (0, 7));
         assert_eq!(sim.delete_records(connection, topic, 0, 5), (0, 7));
         let out_of_range = ErrorCode::OffsetOutOfRange.code();
-        assert_eq!(sim.delete_records(connection, topic, 0, end + 1), (out_of_range, -1));
+        assert_eq!(
+            sim.delete_records(connection, topic, 0, end + 1),
+            (out_of_range, -1)
+        );
         let power = seed % 2 == 0;
         sim.crash(power);
         let connection = sim.connect(1);
@@ -74,11 +87,34 @@ fn deleted_records_stay_deleted() {
 }
 
 #[test]
+fn a_deletion_of_records_that_a_deleted_topic_overtakes_is_answered_for_its_own_topic() {
+    for seed in seeds(20) {
+        let mut sim = Sim::new(seed);
+        let (one, other) = (sim.connect(0), sim.connect(1));
+        let topic = sim.create(one, "t", 1, &[]);
+        for _ in 0..4 {
+            produce(&mut sim, one, topic);
+        }
+        let call = sim.send_delete_records(other, topic, 0, 3);
+        sim.run_steps(seed);
+        assert_eq!(sim.delete(one, topic), 0);
+        sim.create(one, "t", 4, &[]);
+        let response: DeleteRecordsResponse = sim.wait(call);
+        let part = &response.topics[0].partitions[0];
+        let told = (part.error_code == 0).then_some(part.low_watermark);
+        assert!(told.is_none_or(|start| start == 3), "seed {seed}: {part:?}");
+    }
+}
+
+#[test]
 fn log_append_time_never_runs_backwards() {
-    for seed in 0..10 {
+    for seed in seeds(10) {
         let mut sim = Sim::new(seed);
         let mut connection = sim.connect(0);
-        let configs = [("message.timestamp.type", "LogAppendTime"), ("segment.bytes", "1048576")];
+        let configs = [
+            ("message.timestamp.type", "LogAppendTime"),
+            ("segment.bytes", "1048576"),
+        ];
         let topic = sim.create(connection, "t", 1, &configs);
         let mut told = Vec::new();
         for _ in 0..20 {
@@ -93,6 +129,9 @@ fn log_append_time_never_runs_backwards() {
         let records = sim.read_whole(connection, topic, 0);
         let times: Vec<i64> = records.iter().map(|seen| seen.timestamp).collect();
         assert!(times.is_sorted(), "seed {seed}: {times:?}");
-        assert!(told.iter().all(|told| times.contains(told)), "seed {seed}: told {told:?}, stored {times:?}");
+        assert!(
+            told.iter().all(|told| times.contains(told)),
+            "seed {seed}: told {told:?}, stored {times:?}"
+        );
     }
 }

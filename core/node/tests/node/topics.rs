@@ -1,17 +1,17 @@
 //! Topics come and go while clients use them.
 
-use chronik_model::ErrorCode;
-use chronik_protocol::messages::{MetadataRequest, MetadataResponse, ProduceResponse};
+use chronik_model::{ErrorCode, TopicId};
 use chronik_protocol::ApiKey;
+use chronik_protocol::messages::{MetadataRequest, MetadataResponse, ProduceResponse};
 
 use crate::admin::{NO_SESSION, Wait};
-use crate::harness::Sim;
 use crate::harness::client::{Topic, produce_errors};
+use crate::harness::{Sim, seeds};
 use crate::produce::plain;
 
 #[test]
 fn a_topic_whose_creation_was_answered_takes_records_everywhere() {
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let mut sim = Sim::new(seed);
         let (admin, producer) = (sim.connect(0), sim.connect(1));
         for name in ["a", "b", "c"] {
@@ -31,7 +31,7 @@ fn a_topic_whose_creation_was_answered_takes_records_everywhere() {
 
 #[test]
 fn requests_behind_a_creation_wait_for_it() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut sim = Sim::new(seed);
         let connection = sim.connect(0);
         let creating = sim.send_create(connection, "t", 1, &[]);
@@ -39,7 +39,10 @@ fn requests_behind_a_creation_wait_for_it() {
         request.topics = None;
         let listing = sim.send(connection, ApiKey::Metadata, 12, &request);
         // The id is not known yet, and not asked for.
-        let unknown = Topic { name: "t", id: chronik_model::TopicId([9; 16]) };
+        let unknown = Topic {
+            name: "t",
+            id: TopicId::ZERO,
+        };
         let part = (0, plain(&mut sim));
         let producing = sim.produce(connection, unknown, 1, &[part]).unwrap();
         let creating_again = sim.send_create(connection, "t", 1, &[]);
@@ -49,13 +52,16 @@ fn requests_behind_a_creation_wait_for_it() {
         let response: ProduceResponse = sim.wait(producing);
         assert_eq!(produce_errors(&response), [0], "seed {seed}");
         let again: chronik_protocol::messages::CreateTopicsResponse = sim.wait(creating_again);
-        assert_eq!(again.topics[0].error_code, ErrorCode::TopicAlreadyExists.code());
+        assert_eq!(
+            again.topics[0].error_code,
+            ErrorCode::TopicAlreadyExists.code()
+        );
     }
 }
 
 #[test]
 fn produces_do_not_wait_for_one_another_up_to_the_limit() {
-    for seed in 0..10 {
+    for seed in seeds(10) {
         let mut sim = Sim::new(seed);
         let connection = sim.connect(0);
         let topic = sim.create(connection, "t", 1, &[]);
@@ -69,8 +75,17 @@ fn produces_do_not_wait_for_one_another_up_to_the_limit() {
             calls.push(sim.produce(connection, topic, -1, &[(0, batch)]).unwrap());
         }
         sim.settle();
-        let status: Vec<_> = sim.node.shards.iter().flat_map(chronik_node::Shard::status).collect();
-        assert_eq!(usize::try_from(status[0].log_end.0).unwrap(), ends[5], "six are in flight");
+        let status: Vec<_> = sim
+            .node
+            .shards
+            .iter()
+            .flat_map(chronik_node::Shard::status)
+            .collect();
+        assert_eq!(
+            usize::try_from(status[0].log_end.0).unwrap(),
+            ends[5],
+            "six are in flight"
+        );
         assert!(calls.iter().all(|call| !sim.answered(*call)));
         sim.node.journal.held = false;
         sim.settle();
@@ -80,7 +95,7 @@ fn produces_do_not_wait_for_one_another_up_to_the_limit() {
 
 #[test]
 fn a_topic_created_again_has_nothing_of_the_old_one() {
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let mut sim = Sim::new(seed);
         let (admin, producer) = (sim.connect(0), sim.connect(1));
         let mut old = sim.create(admin, "t", 2, &[]);
@@ -96,9 +111,17 @@ fn a_topic_created_again_has_nothing_of_the_old_one() {
             assert_eq!(sim.delete(admin, old), 0);
             for call in calls {
                 let response: ProduceResponse = sim.wait(call);
-                let allowed = [0, ErrorCode::UnknownTopicOrPartition.code(), ErrorCode::NotLeaderOrFollower.code()];
+                let allowed = [
+                    0,
+                    ErrorCode::UnknownTopicId.code(),
+                    ErrorCode::UnknownTopicOrPartition.code(),
+                    ErrorCode::NotLeaderOrFollower.code(),
+                ];
                 let errors = produce_errors(&response);
-                assert!(errors.iter().all(|error| allowed.contains(error)), "seed {seed}: {errors:?}");
+                assert!(
+                    errors.iter().all(|error| allowed.contains(error)),
+                    "seed {seed}: {errors:?}"
+                );
             }
             let new = sim.create(admin, "t", 2, &[]);
             assert_ne!(new.id, old.id);
@@ -116,7 +139,10 @@ fn a_topic_created_again_has_nothing_of_the_old_one() {
         }
         sim.settle();
         sim.check_all_answered();
-        let directories = sim.disk.paths().filter(|path| path.ends_with(".log") && path.contains("t-"));
+        let directories = sim
+            .disk
+            .paths()
+            .filter(|path| path.ends_with(".log") && path.contains("t-"));
         assert_eq!(directories.count(), 0, "files of deleted topics are left");
     }
 }
@@ -133,12 +159,16 @@ fn check_new(sim: &mut Sim, old: Topic, new: Topic) {
 
 #[test]
 fn a_fetch_that_waits_hears_of_the_deletion() {
-    for seed in 0..10 {
+    for seed in seeds(10) {
         let mut sim = Sim::new(seed);
         let (admin, consumer) = (sim.connect(0), sim.connect(1));
         let topic = sim.create(admin, "t", 1, &[]);
         let sent_at = sim.now().mono;
-        let wait = Wait { max_ms: 60_000, min_bytes: 1, max_bytes: 1000 };
+        let wait = Wait {
+            max_ms: 60_000,
+            min_bytes: 1,
+            max_bytes: 1000,
+        };
         let call = sim.send_fetch(consumer, &[(topic, 0, 0)], wait, NO_SESSION);
         sim.settle();
         assert_eq!(sim.delete(admin, topic), 0);

@@ -194,7 +194,10 @@ impl ProducerTable {
             return;
         }
         producer.batches.insert(at, remembered);
-        producer.epoch = producer.batches.back().map_or(batch.epoch, |last| last.epoch);
+        producer.epoch = producer
+            .batches
+            .back()
+            .map_or(batch.epoch, |last| last.epoch);
         producer.forget_old(durable);
     }
 

@@ -182,6 +182,12 @@ mod tests {
         plans.of(LogId(1))
     }
 
+    const APPEND: Operation<'_> = Operation::Append {
+        base_offset: Offset(0),
+        last_offset: Offset(0),
+        batch: &[],
+    };
+
     const fn truncate(end: i64, generation: u32) -> Operation<'static> {
         Operation::Truncate {
             end_offset: Offset(end),
@@ -191,12 +197,7 @@ mod tests {
 
     #[test]
     fn a_batch_survives_if_no_later_cut_reaches_it() {
-        let append = Operation::Append {
-            base_offset: Offset(0),
-            last_offset: Offset(0),
-            batch: &[],
-        };
-        let plan = plan(&[append, truncate(50, 1), append, truncate(80, 2), append]);
+        let plan = plan(&[APPEND, truncate(50, 1), APPEND, truncate(80, 2), APPEND]);
         let check = |order, last, expected| {
             assert_eq!(
                 plan.survives(order, Offset(last)),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chronik_model::{LogId, Offset};
 
-use super::{LogSlot, LogStore, Pending};
+use super::{Extent, LogSlot, LogStore, Pending};
 use crate::disk::{DiskData, DiskDone, DiskError, DiskErrorKind, DiskOp};
 use crate::log::Mode;
 use crate::log::index::{IndexEntry, SegmentIndex};
@@ -29,56 +29,11 @@ pub enum Completion {
     },
 }
 
-/// A part of a segment that was written or synced.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    segment: Offset,
-    /// Bytes from the front of the segment.
-    bytes: u64,
-    /// Offset behind them.
-    end: Offset,
-    /// Generation of the log when it was asked for.
-    generation: u32,
-}
-
 impl LogStore {
     /// Takes in a finished operation.
     pub fn disk_done(&mut self, done: DiskDone) -> Option<Completion> {
+        let result = done.result;
         match self.pending.remove(&done.token.0)? {
-            Pending::Write {
-                slot,
-                log_id,
-                segment,
-                end_position,
-                end,
-                generation,
-            } => {
-                let written = Extent {
-                    segment,
-                    bytes: end_position,
-                    end,
-                    generation,
-                };
-                self.write_done(slot, log_id, written, done.result);
-                None
-            }
-            Pending::Sync {
-                slot,
-                log_id,
-                segment,
-                bytes,
-                end,
-                generation,
-            } => {
-                let synced = Extent {
-                    segment,
-                    bytes,
-                    end,
-                    generation,
-                };
-                self.sync_done(slot, log_id, synced, done.result);
-                None
-            }
             Pending::Read {
                 slot,
                 log_id,
@@ -86,7 +41,7 @@ impl LogStore {
                 request,
                 ticket,
             } => {
-                let result = done.result.and_then(expect_batches);
+                let result = result.and_then(expect_batches);
                 if let Ok(selected) = &result {
                     if selected.bytes.is_empty() {
                         return self.read_on(slot, log_id, segment, &request, ticket);
@@ -102,44 +57,64 @@ impl LogStore {
                 query,
                 ticket,
             } => {
-                let result = done.result.and_then(expect_timestamp);
+                let result = result.and_then(expect_timestamp);
                 if result == Ok(None) {
                     return self.look_on(slot, log_id, segment, &query, ticket);
                 }
                 Some(Completion::Timestamp { ticket, result })
             }
+            chore @ (Pending::Write { .. }
+            | Pending::Sync { .. }
+            | Pending::Locate { .. }
+            | Pending::Cut { .. }
+            | Pending::Removal { .. }
+            | Pending::Index { .. }
+            | Pending::Chore) => {
+                self.chore_done(chore, result);
+                None
+            }
+        }
+    }
+
+    /// Takes in an operation that nobody outside the store waits for.
+    fn chore_done(&mut self, pending: Pending, result: Result<DiskData, DiskError>) {
+        match pending {
+            Pending::Write {
+                slot,
+                log_id,
+                extent,
+            } => self.write_done(slot, log_id, extent, result),
+            Pending::Sync {
+                slot,
+                log_id,
+                extent,
+            } => self.sync_done(slot, log_id, extent, result),
             Pending::Locate {
                 slot,
                 log_id,
                 segment,
                 end_position,
-            } => {
-                if self.same_log(slot, log_id).is_some() {
-                    let result = done.result.and_then(expect_batches);
-                    self.located(slot, segment, end_position, result);
-                }
-                None
+            } if self.same_log(slot, log_id).is_some() => {
+                let result = result.and_then(expect_batches);
+                self.located(slot, segment, end_position, result);
             }
-            Pending::Cut { slot, log_id } => {
-                if self.same_log(slot, log_id).is_some() {
-                    self.cut_done(slot, done.result);
-                }
-                None
+            Pending::Cut { slot, log_id } if self.same_log(slot, log_id).is_some() => {
+                self.cut_done(slot, result);
             }
             Pending::Removal { log_id } => {
                 // What is left of it after a failure is found again at the next start.
                 self.deleted.remove(&log_id);
-                None
             }
             Pending::Index {
                 slot,
                 log_id,
                 segment,
-            } => {
-                self.index_done(slot, log_id, segment, done.result);
-                None
-            }
-            Pending::Chore => None,
+            } => self.index_done(slot, log_id, segment, result),
+            Pending::Locate { .. }
+            | Pending::Cut { .. }
+            | Pending::Chore
+            | Pending::Read { .. }
+            | Pending::Timestamp { .. } => {}
         }
     }
 
@@ -179,6 +154,13 @@ impl LogStore {
         self.advanced.push(slot);
         self.seal_rolled(slot);
         self.write_back_if_due(&[slot]);
+        if self
+            .log(slot)
+            .is_some_and(|log| log.mode == Mode::Unjournaled)
+        {
+            // What came while this write was under way is waited for as well.
+            self.write_back(slot, true);
+        }
         self.push_switch(slot);
         self.continue_trim(slot);
         self.flush_if_due(slot);

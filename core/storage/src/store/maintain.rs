@@ -185,7 +185,12 @@ impl LogStore {
                 .back()
                 .is_some_and(|active| expired(active, retention))
         });
-        if active_expired && stable == log.log_end && log.written_end == log.log_end {
+        if active_expired && log.written_end < log.log_end {
+            // The expired tail is written first; the next look finds it closed.
+            self.write_back(slot, false);
+            return;
+        }
+        if active_expired && stable == log.log_end {
             log.segments.push_back(Segment::new(log.log_end));
         }
         let mut total: u64 = log.segments.iter().map(|segment| segment.bytes).sum();

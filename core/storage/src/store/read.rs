@@ -67,7 +67,8 @@ impl LogStore {
                 break;
             }
             let fits = bytes + batch.bytes.len() <= request.max_bytes;
-            if !fits && !(pieces.is_empty() && request.at_least_one) {
+            let wanted = fits || (pieces.is_empty() && request.at_least_one);
+            if !wanted {
                 break;
             }
             bytes += batch.bytes.len();

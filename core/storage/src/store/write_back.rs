@@ -2,7 +2,7 @@
 
 use chronik_model::{LogId, Offset};
 
-use super::{LogSlot, LogStore, Pending, Token};
+use super::{Extent, LogSlot, LogStore, Pending, Token};
 use crate::disk::DiskOp;
 use crate::journal::Operation;
 use crate::log::Mode;
@@ -65,13 +65,16 @@ impl LogStore {
             buffers.push(batch.bytes.clone());
         }
         let file = log.file(segment);
+        let extent = Extent {
+            segment,
+            bytes: position + bytes,
+            end,
+            generation,
+        };
         let pending = Pending::Write {
             slot,
             log_id,
-            segment,
-            end_position: position + bytes,
-            end,
-            generation,
+            extent,
         };
         self.writing.insert(log_id, ());
         self.request(
@@ -143,22 +146,23 @@ impl LogStore {
             next.base_offset.min(log.written_end)
         });
         let (file, log_id, generation) = (log.file(base), log.log_id, log.generation);
+        let extent = Extent {
+            segment: base,
+            bytes,
+            end,
+            generation,
+        };
         let underway = self.pending.values().any(|pending| {
-            matches!(pending, Pending::Sync { log_id: other, segment, bytes: synced, .. }
-                if *other == log_id && *segment == base && *synced == bytes)
+            matches!(pending, Pending::Sync { log_id: other, extent, .. }
+                if *other == log_id && extent.segment == base && extent.bytes == bytes)
         });
         if !underway {
-            self.request(
-                DiskOp::Sync { file },
-                Pending::Sync {
-                    slot,
-                    log_id,
-                    segment: base,
-                    bytes,
-                    end,
-                    generation,
-                },
-            );
+            let pending = Pending::Sync {
+                slot,
+                log_id,
+                extent,
+            };
+            self.request(DiskOp::Sync { file }, pending);
         }
     }
 

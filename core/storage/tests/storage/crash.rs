@@ -1,6 +1,7 @@
 //! Random lives of a directory, each cut short at every disk operation it makes.
 
 use chronik_model::rng::Rng;
+use chronik_model::{Mono, Now};
 use chronik_storage::disk::DiskError;
 use chronik_storage::store::StoreLimits;
 
@@ -30,79 +31,73 @@ fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskE
         model.create(shell, rng.below(200), flush_messages);
         return shell.turn(rng);
     };
-    let end = model.logs[&id].end;
     match rng.below(100) {
+        0..16 => change(shell, model, rng, id),
+        16 => shell.drain()?,
+        _ => append(shell, model, rng, id),
+    }
+    shell.turn(rng)
+}
+
+/// Appends a batch, of an idempotent producer or not.
+fn append(shell: &mut Shell, model: &mut Model, rng: &mut Rng, id: u64) {
+    let producer = i64::try_from(rng.below(6)).unwrap();
+    let bytes = if producer < 2 {
+        let next = model.logs[&id].next_sequence.get(&producer);
+        let next = next.copied().unwrap_or(0);
+        batch(rng, 1, 200, Some((producer, next)))
+    } else {
+        let (records, size) = (1 + rng.below(3), 50 + rng.below(4000));
+        batch(rng, records, usize::try_from(size).unwrap(), None)
+    };
+    model.append(shell, id, &bytes);
+}
+
+/// Something else than an append.
+fn change(shell: &mut Shell, model: &mut Model, rng: &mut Rng, id: u64) {
+    let slot = shell.slot_of(id).unwrap();
+    let log = model.logs.get_mut(&id).unwrap();
+    let (start, acked, end) = (log.start.1, log.acked, log.end);
+    match rng.below(16) {
         0..2 => {
             model.delete(shell, id);
             shell.counts.add("deletions", 1);
         }
-        2..5 => {
-            let start = model.logs[&id].start.1;
-            let acked = model.logs[&id].acked;
-            if acked > start {
-                let start = start + i64::try_from(rng.below(acked.abs_diff(start) + 1)).unwrap();
-                model.delete_records(shell, id, start);
-                shell.counts.add("log starts", 1);
-            }
+        2..5 if acked > start => {
+            let start = start + i64::try_from(rng.below(acked.abs_diff(start) + 1)).unwrap();
+            model.delete_records(shell, id, start);
+            shell.counts.add("log starts", 1);
         }
         5..8 => {
-            let slot = shell.slot_of(id).unwrap();
-            let log = model.logs.get_mut(&id).unwrap();
             log.flush_messages = if log.flush_messages == 1 { 1000 } else { 1 };
-            shell
-                .store
-                .configure(slot, config(12 << 10, log.flush_messages));
+            let config = config(12 << 10, log.flush_messages);
+            shell.store.configure(slot, config);
             shell.counts.add("mode switches", 1);
         }
         8..11 => {
-            let log = &model.logs[&id];
-            let ends: Vec<i64> = log.batches.values().map(|kept| kept.end).collect();
-            let ends: Vec<i64> = ends
-                .into_iter()
-                .rev()
-                .take(12)
-                .filter(|end| *end > log.start.1)
-                .collect();
-            if !ends.is_empty() {
-                let to = ends[usize::try_from(rng.below(ends.len() as u64)).unwrap()];
-                model.truncate(shell, id, to, false);
+            let ends = log.batches.values().rev().map(|kept| kept.end).take(12);
+            let ends: Vec<i64> = ends.filter(|end| *end > start).collect();
+            let chosen = usize::try_from(rng.below(ends.len().max(1) as u64)).unwrap();
+            if let Some(to) = ends.get(chosen) {
+                model.truncate(shell, id, *to, false);
                 shell.counts.add("truncations", 1);
             }
         }
         11 => {
-            model.truncate(shell, id, end + i64::try_from(rng.below(10)).unwrap(), true);
+            let to = end + i64::try_from(rng.below(10)).unwrap();
+            model.truncate(shell, id, to, true);
             shell.counts.add("resets", 1);
         }
         12..14 => {
-            let slot = shell.slot_of(id).unwrap();
-            let now = chronik_model::Now {
-                mono: chronik_model::Mono(0),
+            let now = Now {
+                mono: Mono(0),
                 wall_ms: 2000,
             };
             shell.store.retain(slot, now);
-            let start = shell.store.log(slot).unwrap().log_start.0;
-            let log = model.logs.get_mut(&id).unwrap();
-            log.start.1 = log.start.1.max(start);
+            log.start.1 = start.max(shell.store.log(slot).unwrap().log_start.0);
         }
-        14..16 => drop(shell.store.flush_timed()),
-        16 => shell.drain()?,
-        17..45 => {
-            let producer = i64::try_from(rng.below(2)).unwrap();
-            let next = model.logs[&id]
-                .next_sequence
-                .get(&producer)
-                .copied()
-                .unwrap_or(0);
-            let bytes = batch(rng, 1, 200, Some((producer, next)));
-            model.append(shell, id, &bytes);
-        }
-        _ => {
-            let (records, size) = (1 + rng.below(3), 50 + rng.below(4000));
-            let bytes = batch(rng, records, usize::try_from(size).unwrap(), None);
-            model.append(shell, id, &bytes);
-        }
+        _ => drop(shell.store.flush_timed()),
     }
-    shell.turn(rng)
 }
 
 fn live(shell: &mut Shell, model: &mut Model, rng: &mut Rng, steps: u64) -> Result<(), DiskError> {
@@ -130,7 +125,8 @@ fn start(mut disk: SimDisk, worst: Crash, rng: &mut Rng, counts: &mut Counts) ->
                 shell.disk.crash_at = None;
                 return shell;
             }
-            Err((left, error)) => {
+            Err(failed) => {
+                let (left, error) = *failed;
                 assert!(left.crashed, "recovery fails: {error}");
                 counts.add("crashes in recovery", 1);
                 let power = worst == Crash::Power && rng.below(2) == 0;
@@ -153,7 +149,8 @@ fn run(seed: u64, crash_at: u64, counts: &mut Counts) -> bool {
         let mut shell = if life == 0 {
             match Shell::start(disk, LIMITS) {
                 Ok((shell, _)) => shell,
-                Err((left, _)) => {
+                Err(failed) => {
+                    let left = &failed.0;
                     assert!(left.crashed);
                     crashed = true;
                     disk = left.after(Crash::Power, &mut chance);
@@ -210,15 +207,14 @@ fn same_logs(first: &Shell, second: &Shell) {
 #[test]
 fn nothing_acknowledged_is_lost_wherever_a_life_is_cut_short() {
     let mut counts = Counts::default();
-    let seeds: Vec<u64> = match std::env::var("CHRONIK_SEEDS") {
-        Ok(range) => {
-            let (from, to) = range.split_once("..").unwrap();
-            (from.parse().unwrap()..to.parse().unwrap()).collect()
-        }
-        Err(_) => (0..2).collect(),
+    // `CHRONIK_SEEDS=100..200 cargo test` tries other seeds, `CHRONIK_CRASH_AT=17` one crash.
+    let number = |text: &str| text.parse::<u64>().unwrap();
+    let seeds = match option_env!("CHRONIK_SEEDS").and_then(|range| range.split_once("..")) {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..2,
     };
     for seed in seeds {
-        let mut crash_at = std::env::var("CHRONIK_CRASH_AT").map_or(1, |at| at.parse().unwrap());
+        let mut crash_at = option_env!("CHRONIK_CRASH_AT").map_or(1, number);
         while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             run(seed, crash_at, &mut counts)
         }))
@@ -231,6 +227,7 @@ fn nothing_acknowledged_is_lost_wherever_a_life_is_cut_short() {
     println!("{:#?}", counts.0);
     for what in [
         "commits",
+        "rolls",
         "trims",
         "checkpoints",
         "recoveries",

@@ -141,11 +141,6 @@ impl SimDisk {
         self.inodes.get(*index).map(|inode| &inode.content[..])
     }
 
-    /// Paths of all files.
-    pub(crate) fn paths(&self) -> Vec<String> {
-        self.names.keys().cloned().collect()
-    }
-
     /// What is left after the process or the machine died.
     pub(crate) fn after(&self, crash: Crash, rng: &mut Rng) -> Self {
         let mut left = self.clone();

@@ -32,14 +32,14 @@ pub(crate) struct ModelLog {
     /// Batches by first offset.
     pub(crate) batches: Timeline,
     /// Earlier timelines whose end is not durably taken back yet, by token.
-    replaced: Vec<(u64, Timeline, i64)>,
+    pub(crate) replaced: Vec<(u64, Timeline, i64)>,
     /// End of what was acknowledged.
     pub(crate) acked: i64,
     /// End of what survives a power cut.
     pub(crate) safe: i64,
     /// Log start that was acknowledged, and the highest asked for.
     pub(crate) start: (i64, i64),
-    starts: Vec<(u64, i64)>,
+    pub(crate) starts: Vec<(u64, i64)>,
     pub(crate) end: i64,
     pub(crate) next_sequence: BTreeMap<i64, i32>,
     /// Its end was taken back once: duplicates of what stayed may have been forgotten.
@@ -60,6 +60,18 @@ impl ModelLog {
                 self.next_sequence.insert(fields.producer_id.0, next);
             }
         }
+    }
+
+    /// End of what must be left after a crash.
+    fn promised(&self, crash: Option<Crash>) -> i64 {
+        let promised = if crash == Some(Crash::Power) {
+            self.safe
+        } else {
+            self.acked
+        };
+        // A reset log ends somewhere without anybody having written up to there.
+        let ends = self.batches.values().map(|kept| kept.end);
+        ends.filter(|end| *end <= promised).max().unwrap_or(0)
     }
 
     /// Compares what is there with what was appended, and returns the timeline that it is of.
@@ -324,11 +336,7 @@ impl Model {
         let mut gone = Vec::new();
         for (id, model) in &mut self.logs {
             let Some(slot) = shell.slot_of(*id) else {
-                let promised = if crash == Some(Crash::Power) {
-                    model.safe
-                } else {
-                    model.acked
-                };
+                let promised = model.promised(crash);
                 assert!(model.deleted || promised == 0, "log {id} is gone");
                 gone.push(*id);
                 continue;
@@ -372,7 +380,15 @@ pub(crate) fn ends(log: &PartitionLog) -> String {
 
 fn note_log(model: &mut ModelLog, shell: &Shell, slot: LogSlot) {
     let log = shell.store.log(slot).unwrap();
-    assert_eq!(log.log_end.0, model.end, "log {}: {} {:?} deleted {}", log.log_id.0, ends(log), log.failed, model.deleted);
+    assert_eq!(
+        log.log_end.0,
+        model.end,
+        "log {}: {} {:?} deleted {}",
+        log.log_id.0,
+        ends(log),
+        log.failed,
+        model.deleted
+    );
     let stable = log.stable_end().0;
     assert!(
         stable >= model.acked,
@@ -400,17 +416,7 @@ fn note_log(model: &mut ModelLog, shell: &Shell, slot: LogSlot) {
 }
 
 fn check_log(id: u64, model: &ModelLog, log: &PartitionLog, crash: Option<Crash>) {
-    let promised = if crash == Some(Crash::Power) {
-        model.safe
-    } else {
-        model.acked
-    };
-    // A reset log ends somewhere without anybody having written up to there.
-    let ends_of_batches = model.batches.values().map(|kept| kept.end);
-    let promised = ends_of_batches
-        .filter(|end| *end <= promised)
-        .max()
-        .unwrap_or(0);
+    let promised = model.promised(crash);
     let (start, end) = (log.log_start.0, log.log_end.0);
     assert!(
         end >= promised,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chronik_model::rng::Rng;
 use chronik_storage::checkpoint::{Checkpoint, Vote};
-use chronik_storage::disk::{DiskDone, DiskError, DiskRequest, replace_file};
+use chronik_storage::disk::{DiskDone, DiskError, DiskOp, DiskRequest, replace_file};
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::journal::replay::ReplayError;
 use chronik_storage::journal::ring::{Ring, ring_path};
@@ -77,10 +77,10 @@ impl Shell {
     pub(crate) fn start(
         mut disk: SimDisk,
         limits: StoreLimits,
-    ) -> Result<(Self, RecoveryReport), (SimDisk, ReplayError)> {
+    ) -> Result<(Self, RecoveryReport), Box<(SimDisk, ReplayError)>> {
         let recovered = match recover(&mut disk, &SHAPE) {
             Ok(recovered) => recovered,
-            Err(error) => return Err((disk, error)),
+            Err(error) => return Err(Box::new((disk, error))),
         };
         let mut store = LogStore::new(limits, recovered.checkpoint.next_log_id, 1);
         for log in recovered.logs {
@@ -173,6 +173,8 @@ impl Shell {
             let Some(request) = self.queue.pop_front() else {
                 return Ok(());
             };
+            let rolls = matches!(request.op, DiskOp::WriteIndex { .. });
+            self.counts.add("rolls", u64::from(rolls));
             let result = self.disk.carry_out(&request);
             if self.disk.crashed {
                 return Err(result.expect_err("a crash is never reported as success"));
@@ -240,7 +242,12 @@ impl Shell {
                 return Ok(());
             }
         }
-        let logs: Vec<String> = self.store.slots().filter_map(|slot| self.store.log(slot)).map(super::model::ends).collect();
+        let logs: Vec<String> = self
+            .store
+            .slots()
+            .filter_map(|slot| self.store.log(slot))
+            .map(super::model::ends)
+            .collect();
         panic!(
             "the store never comes to rest: trimming {:?}, {} operations, {} frames, ring {:?}, {:?}, {logs:#?}",
             self.trimming,

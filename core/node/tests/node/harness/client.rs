@@ -327,7 +327,7 @@ impl Sim {
         }
     }
 
-    /// Sends one batch for each partition.
+    /// Sends one batch for each partition. A topic without id is named.
     pub(crate) fn produce(
         &mut self,
         connection: usize,
@@ -336,7 +336,12 @@ impl Sim {
         parts: &[(i32, Batch)],
     ) -> Option<Call> {
         let request = produce_request(topic, acks, parts);
-        let key = (ApiKey::Produce, PRODUCE_VERSION);
+        let version = if topic.id == TopicId::ZERO {
+            BY_NAME
+        } else {
+            BY_ID
+        };
+        let key = (ApiKey::Produce, version);
         if acks == 0 {
             self.post(connection, key, &request);
             return None;
@@ -349,8 +354,10 @@ impl Sim {
     }
 }
 
-/// The last version that names topics.
-const PRODUCE_VERSION: i16 = 12;
+/// The last version of Produce that names topics.
+const BY_NAME: i16 = 12;
+/// The first version of Produce that has topic ids.
+const BY_ID: i16 = 13;
 
 /// A batch, and the values in it.
 #[derive(Debug, Clone)]
@@ -389,7 +396,11 @@ fn produce_request(topic: Topic, acks: i16, parts: &[(i32, Batch)]) -> ProduceRe
         data
     };
     let mut data = TopicProduceData::default();
-    data.name = name(topic.name);
+    if topic.id == TopicId::ZERO {
+        data.name = name(topic.name);
+    } else {
+        data.topic_id = messages::uuid(topic.id);
+    }
     data.partition_data = parts.iter().map(part).collect();
     let mut request = ProduceRequest::default();
     request.acks = acks;

@@ -1,7 +1,7 @@
 //! The journal thread and the checkpointer as steps: seal, write, tell, trim.
 
 use chronik_node::{ShardInput, TrimAnswer};
-use chronik_storage::checkpoint::{Checkpoint, Vote};
+use chronik_storage::checkpoint::Checkpoint;
 use chronik_storage::disk::replace_file;
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::journal::ring::ring_path;
@@ -171,7 +171,7 @@ impl Journal {
             vote: answers
                 .iter()
                 .find_map(|answer| answer.vote)
-                .unwrap_or(Vote::default()),
+                .unwrap_or_default(),
             next_log_id: answers
                 .iter()
                 .map(|answer| answer.next_log_id)

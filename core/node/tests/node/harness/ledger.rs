@@ -54,9 +54,10 @@ impl Ledger {
                 || (self.lazy.contains(&place.0) && self.written.contains(value));
             assert!(safe, "{value} was acknowledged before it was safe");
             let before = acked.insert(offset, value.clone());
+            let same = before.as_ref().is_none_or(|before| before == value);
             assert!(
-                before.is_none_or(|before| before == *value),
-                "two records at {offset}: {value}"
+                same,
+                "{before:?} and {value} were both promised offset {offset} of {place:?}"
             );
         }
     }
@@ -98,12 +99,14 @@ impl Ledger {
         }
     }
 
-    /// Checks that `records`, the whole partition, has everything that was acknowledged or seen from
-    /// its first record on, every value once, and in order.
-    pub(crate) fn check_whole(&self, place: Place, records: &[Seen]) {
+    /// Checks that `records`, the whole partition from its log start on, has everything that was
+    /// acknowledged or seen there, every value once, and in order.
+    pub(crate) fn check_whole(&self, place: Place, log_start: i64, records: &[Seen]) {
         let mut values = BTreeSet::new();
         let mut expected = None;
         let mut by_offset = BTreeMap::new();
+        let epochs = records.iter().map(|seen| seen.epoch);
+        assert!(epochs.is_sorted(), "leader epochs run backwards");
         for Seen { offset, value, .. } in records {
             assert!(
                 expected.is_none_or(|expected| expected == *offset),
@@ -114,7 +117,8 @@ impl Ledger {
             by_offset.insert(*offset, value.clone());
         }
         let known = [self.acked.get(&place), self.seen.get(&place)];
-        for (offset, value) in known.into_iter().flatten().flatten() {
+        let known = known.into_iter().flatten().flatten();
+        for (offset, value) in known.filter(|(offset, _)| **offset >= log_start) {
             assert_eq!(
                 by_offset.get(offset),
                 Some(value),

@@ -25,6 +25,12 @@ const WALL_START_MS: i64 = 1_700_000_000_000;
 /// More steps than any scenario needs without time passing.
 const MOST_STEPS: u64 = 200_000;
 
+/// The seeds of a test. `SIM_FACTOR`, where it is set at compile time, makes them more.
+pub(crate) fn seeds(count: u64) -> std::ops::Range<u64> {
+    let factor = option_env!("SIM_FACTOR").and_then(|factor| factor.parse().ok());
+    0..count * factor.unwrap_or(1)
+}
+
 /// Something that can happen now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
@@ -326,9 +332,10 @@ impl Sim {
     }
 
     fn step_shard(&mut self, shard: u16, input: ShardInput) {
-        let view = match &input {
-            ShardInput::View(view, _) => Some(std::sync::Arc::clone(view)),
-            _ => None,
+        let view = if let ShardInput::View(view, _) = &input {
+            Some(std::sync::Arc::clone(view))
+        } else {
+            None
         };
         let mut out = ShardOutputs::default();
         let now = self.now();

@@ -11,8 +11,10 @@ use chronik_node::{
     RegistryValidator, Shard, ShardConfig, ShardId, ShardInput, SnapshotPolicy, ViewBuilder,
     controller_settings, metadata_log,
 };
+use chronik_storage::checkpoint::Checkpoint;
 use chronik_storage::disk::DiskRequest;
 use chronik_storage::journal::Ring;
+use chronik_storage::log::PartitionLog;
 use chronik_storage::recovery::{DirectoryShape, recover};
 use chronik_storage::store::StoreLimits;
 
@@ -22,6 +24,8 @@ use super::journal::Journal;
 pub(crate) const NODE_ID: NodeId = NodeId(1);
 const DIRECTORY_ID: [u8; 16] = [7; 16];
 const METADATA_SHARD: u16 = 0;
+/// Keeps what the controller draws in one life apart from other lives, as random bytes would.
+const INCARNATION_SEED: u64 = 0x5eed_0000_0000;
 
 /// How a run is set up.
 #[derive(Debug, Clone)]
@@ -103,25 +107,7 @@ impl Node {
             .find(|log| log.log_id == LogId::METADATA);
         let metadata = metadata_log::load(disk, log, recovered.checkpoint.vote).unwrap();
         let checkpoint = recovered.checkpoint;
-        let mut logs: Vec<Vec<_>> = (0..options.shards).map(|_| Vec::new()).collect();
-        for log in recovered.logs {
-            let home = match log.log_id {
-                LogId::METADATA => METADATA_SHARD,
-                _ => ShardId::of(log.partition, options.shards).0,
-            };
-            logs[usize::from(home)].push(log);
-        }
-        let shard = |(id, logs)| {
-            let config = ShardConfig {
-                id: ShardId(id),
-                count: options.shards,
-                limits: options.limits,
-                max_batch_bytes: usize::try_from(options.journal_file_bytes / 2).unwrap(),
-                next_log_id: checkpoint.next_log_id,
-            };
-            Shard::new(config, logs, checkpoint.vote)
-        };
-        let shards = (0..).zip(logs).map(shard).collect();
+        let shards = shards(options, recovered.logs, &checkpoint);
         let ring = Ring::new(
             DIRECTORY_ID,
             options.journal_files,
@@ -129,19 +115,8 @@ impl Node {
             checkpoint.start,
         );
         let settings = static_settings(options);
-        let views = ViewBuilder::new(NODE_ID, Arc::new(settings.clone()));
-        let controller = ControllerConfig {
-            node_id: NODE_ID,
-            voters: vec![NODE_ID],
-            cluster_id: "sim".to_owned(),
-            seed: Rng::new(u64::from(life)).next_u64(),
-            settings: controller_settings(&settings),
-            validator: Box::new(RegistryValidator),
-            snapshots: SnapshotPolicy {
-                entries: u64::MAX,
-                bytes: u64::MAX,
-            },
-        };
+        let controller = controller_config(&settings, life);
+        let views = ViewBuilder::new(NODE_ID, Arc::new(settings));
         let mut out = Vec::new();
         let quorum = Quorum::open(
             controller,
@@ -312,5 +287,42 @@ fn registration(life: u8) -> RegisterBroker {
         incarnation: IncarnationId([life; 16]),
         endpoints: vec![endpoint],
         rack: None,
+    }
+}
+
+fn shards(options: &Options, recovered: Vec<PartitionLog>, checkpoint: &Checkpoint) -> Vec<Shard> {
+    let mut logs: Vec<Vec<_>> = (0..options.shards).map(|_| Vec::new()).collect();
+    for log in recovered {
+        let home = match log.log_id {
+            LogId::METADATA => METADATA_SHARD,
+            _ => ShardId::of(log.partition, options.shards).0,
+        };
+        logs[usize::from(home)].push(log);
+    }
+    let shard = |(id, logs)| {
+        let config = ShardConfig {
+            id: ShardId(id),
+            count: options.shards,
+            limits: options.limits,
+            max_batch_bytes: usize::try_from(options.journal_file_bytes / 2).unwrap(),
+            next_log_id: checkpoint.next_log_id,
+        };
+        Shard::new(config, logs, checkpoint.vote)
+    };
+    (0..).zip(logs).map(shard).collect()
+}
+
+fn controller_config(settings: &BTreeMap<String, String>, life: u8) -> ControllerConfig {
+    ControllerConfig {
+        node_id: NODE_ID,
+        voters: vec![NODE_ID],
+        cluster_id: "sim".to_owned(),
+        seed: Rng::new(INCARNATION_SEED + u64::from(life)).next_u64(),
+        settings: controller_settings(settings),
+        validator: Box::new(RegistryValidator),
+        snapshots: SnapshotPolicy {
+            entries: u64::MAX,
+            bytes: u64::MAX,
+        },
     }
 }
