@@ -61,6 +61,9 @@ def stopped_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
     """Filled, and stopped in peace."""
     broker = ChronikBroker(tmp_path_factory.mktemp("stopped"), PROPERTIES)
     broker.start()
+    # A life before leaves the second generation of the checkpoint.
+    broker.kill9()
+    broker.start()
     producer = fill(broker)
     broker.stop()
     return broker.data_dir, producer
@@ -70,6 +73,8 @@ def stopped_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
 def killed_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingProducer]:
     """Filled, and killed once all was acknowledged."""
     broker = ChronikBroker(tmp_path_factory.mktemp("killed"), PROPERTIES)
+    broker.start()
+    broker.kill9()
     broker.start()
     producer = fill(broker)
     broker.kill9()

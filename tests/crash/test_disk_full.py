@@ -134,10 +134,11 @@ def occupy(disk: Path, ballast: Path, left: int = LEFT_BYTES) -> None:
 def produce_until(broker: Broker, topic: str, refused: bool, seconds: float) -> int:
     """Produces without retries until a record is refused for want of space, or taken; returns the bytes taken."""
     deadline = Deadline(seconds)
-    outcomes: list[KafkaError | None] = []
+    # Codes, not errors: those can not be compared with None.
+    outcomes: list[int | None] = []
 
     def on_delivery(error: KafkaError | None, _message: Message) -> None:
-        outcomes.append(error)
+        outcomes.append(error and error.code())
 
     producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all", "retries": 0, "linger.ms": 5})
     value, taken = bytes(10_000), 0
@@ -146,11 +147,8 @@ def produce_until(broker: Broker, topic: str, refused: bool, seconds: float) -> 
         for _ in range(100):
             producer.produce(topic, value=value, on_delivery=on_delivery)
         assert producer.flush(seconds) == 0, "no answer at all"
-        for error in outcomes:
-            if error is None:
-                taken += len(value)
-            else:
-                assert error.code() == KafkaError.KAFKA_STORAGE_ERROR, error
-        if any(error is not None for error in outcomes) if refused else None in outcomes:
+        taken += len(value) * outcomes.count(None)
+        assert set(outcomes) <= {None, KafkaError.KAFKA_STORAGE_ERROR}, set(outcomes)
+        if any(outcomes) if refused else None in outcomes:
             return taken
         outcomes.clear()

@@ -18,7 +18,7 @@ use chronik_storage::disk::{DiskDone, DiskRequest};
 use chronik_storage::journal::SealedFrame;
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::log::PartitionLog;
-use chronik_storage::store::{StoreLimits, TrimProgress};
+use chronik_storage::store::{DELETION_UNDERWAY, StoreLimits, TrimProgress};
 use chronik_storage::{LogSlot, LogStore};
 use rustc_hash::FxHashMap;
 
@@ -157,7 +157,12 @@ impl Shard {
         let mut metadata = None;
         for log in recovered {
             if log.log_id == chronik_model::LogId::METADATA {
-                metadata = Some(store.adopt(log));
+                let slot = store.adopt(log);
+                store.configure(slot, metadata::metadata_log_config());
+                metadata = Some(slot);
+            } else if log.failed.as_deref() == Some(DELETION_UNDERWAY) {
+                let slot = store.adopt(log);
+                store.delete(slot);
             } else {
                 logs.insert(log.partition, log);
             }
@@ -206,7 +211,8 @@ impl Shard {
                 self.flushing = true;
                 self.store.flush_all();
             }
-            ShardInput::DiskFull(full) => self.store.set_disk_full(full),
+            ShardInput::DiskFull(true) => self.store.set_disk_full(true),
+            ShardInput::DiskFull(false) => self.store.retry_writes(),
             ShardInput::Tick => self.maintain(now),
         }
         self.settle(now, out);

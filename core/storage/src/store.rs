@@ -25,7 +25,7 @@ mod read;
 mod write_back;
 
 pub use complete::Completion;
-pub use maintain::TrimProgress;
+pub use maintain::{DELETION_UNDERWAY, TrimProgress};
 pub use read::{ReadOutcome, ReadRequest};
 
 /// Directory of all partition logs.

@@ -193,15 +193,11 @@ impl Shard {
         out: &mut ShardOutputs,
     ) {
         let slot = self.metadata.unwrap_or_else(|| {
-            let config = log_config(&TopicConfig {
-                retention_ms: None,
-                ..TopicConfig::default()
-            });
             let log = PartitionLog::new(
                 LogId::METADATA,
                 METADATA_PARTITION,
                 METADATA_DIRECTORY.into(),
-                config,
+                metadata_log_config(),
             );
             self.store.adopt(log)
         });
@@ -232,6 +228,14 @@ impl Shard {
         self.store
             .journal_directory_control(&Operation::Vote { term, vote, commit }, Some(token));
     }
+}
+
+/// The metadata log is journaled and keeps everything.
+pub(super) fn metadata_log_config() -> LogConfig {
+    log_config(&TopicConfig {
+        retention_ms: None,
+        ..TopicConfig::default()
+    })
 }
 
 /// What the storage engine needs of a topic's settings.

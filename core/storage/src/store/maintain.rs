@@ -12,6 +12,9 @@ use crate::journal::Operation;
 use crate::log::cut::CutState;
 use crate::log::{Mode, PartitionLog, Segment};
 
+/// Why a recovered log failed that a crash kept from being deleted: delete it again.
+pub const DELETION_UNDERWAY: &str = "its deletion was underway";
+
 /// How far a store is with letting the journal trim.
 #[derive(Debug)]
 pub enum TrimProgress {
@@ -238,7 +241,7 @@ impl LogStore {
             self.open
                 .control(log.log_id, &Operation::Delete, Some(token));
             let mut checkpoint = LogCheckpoint::of(&log);
-            checkpoint.failed = Some("its deletion was underway".to_owned());
+            checkpoint.failed = Some(DELETION_UNDERWAY.to_owned());
             let deletion = Deletion {
                 directory: log.directory,
                 checkpoint: Some(checkpoint),

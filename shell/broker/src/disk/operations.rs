@@ -44,17 +44,12 @@ pub(crate) fn execute(files: &Mutex<FileTable>, op: DiskOp) -> Result<DiskData, 
         }
         DiskOp::ReadIndex { file } => read_index(files, &file).map(DiskData::File),
         DiskOp::Truncate { file, length } => {
-            let path = file.log_path();
-            let handle = locked(files).open(&path, Access::Change)?;
-            handle
-                .set_len(length)
-                .map_err(|error| disk_error(&path, &error))?;
-            Ok(DiskData::Done)
+            truncate(files, &file, length).map(|()| DiskData::Done)
         }
         DiskOp::RemoveSegment { file } => {
             remove(files, &file.log_path())?;
             remove(files, &file.index_path())?;
-            Ok(DiskData::Done)
+            sync_names(files, &file.directory).map(|()| DiskData::Done)
         }
         DiskOp::RemoveLog {
             log_id: _,
@@ -62,8 +57,38 @@ pub(crate) fn execute(files: &Mutex<FileTable>, op: DiskOp) -> Result<DiskData, 
         } => {
             locked(files).forget_directory(&directory);
             remove(files, &directory)?;
-            Ok(DiskData::Done)
+            sync_names(files, file_io::parent(&directory)).map(|()| DiskData::Done)
         }
+    }
+}
+
+/// Cuts a segment and makes that durable; its index no longer fits and goes. An absent segment is
+/// as short as can be.
+fn truncate(files: &Mutex<FileTable>, file: &FileKey, length: u64) -> Result<(), DiskError> {
+    let path = file.log_path();
+    remove(files, &file.index_path())?;
+    let opened = locked(files).open(&path, Access::Change);
+    match opened {
+        Ok(handle) => {
+            let cut = handle.set_len(length);
+            cut.map_err(|error| disk_error(&path, &error))?;
+            let plan = locked(files).plan_sync(&path)?;
+            sync(files, &plan)?;
+        }
+        Err(error) if error.kind == DiskErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    sync_names(files, &file.directory)
+}
+
+/// Makes removals in a directory durable; one that is gone has nothing to keep.
+fn sync_names(files: &Mutex<FileTable>, directory: &str) -> Result<(), DiskError> {
+    let full_path = locked(files).full_path(directory);
+    match file_io::sync_directory(&full_path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(file_io::sync_error(directory, &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
