@@ -36,7 +36,7 @@ class Sent(NamedTuple):
 class RecordingProducer:
     """Sends with idempotence and acks=all and keeps, per record, the partition and offset of its acknowledgement."""
 
-    def __init__(self, bootstrap: str, topic: str, deadline: Deadline):
+    def __init__(self, bootstrap: str, topic: str, deadline: Deadline, **config: str | int):
         self.sent: list[Sent] = []
         self.acks: list[tuple[int, int] | None] = []
         self.acked_count = 0
@@ -44,7 +44,7 @@ class RecordingProducer:
         self._topic = topic
         self._deadline = deadline
         self._abandoned = False
-        self._producer = Producer({"bootstrap.servers": bootstrap, **DURABLE})
+        self._producer = Producer({"bootstrap.servers": bootstrap, **DURABLE} | _dotted(config))
 
     def outstanding(self) -> int:
         """Records sent and not acknowledged, as of the callbacks that ran."""
@@ -102,6 +102,10 @@ class RecordingProducer:
         assert self.acks[position] is None, f"record {position} acknowledged twice"
         self.acks[position] = (message.partition(), message.offset())
         self.acked_count += 1
+
+
+def _dotted(config: dict[str, str | int]) -> dict[str, str | int]:
+    return {key.replace("_", "."): value for key, value in config.items()}
 
 
 def assert_stored(sent: list[Sent], acks: list[tuple[int, int]], partitions: list[list[Entry]]) -> None:

@@ -49,7 +49,8 @@ class Filled(NamedTuple):
 def fill(broker: Broker, records: int = RECORDS) -> RecordingProducer:
     """Several segments in each partition of `TOPIC`, all of it acknowledged."""
     create_topic(broker.bootstrap, TOPIC, PARTITIONS, {"segment.bytes": str(SEGMENT_BYTES)})
-    producer = RecordingProducer(broker.bootstrap, TOPIC, Deadline(FILL_DEADLINE_S))
+    # Small batches: a segment holds many, and most frames of the journal are far from its end.
+    producer = RecordingProducer(broker.bootstrap, TOPIC, Deadline(FILL_DEADLINE_S), batch_num_messages=20)
     for number in range(records):
         producer.send(b"%d" % (number % 997), b"record %d " % number * 60)
     producer.flush()

@@ -1,5 +1,6 @@
 """One changed byte in any kind of file: rebuilt, refused or reported, never served and never a panic."""
 
+import os
 import random
 import urllib.request
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 from conftest import PARTITIONS, TOPIC, Filled
 from cuts import flip
-from refusing import refusal
+from refusing import refusal, refusal_or_start
 
 from clients.deadline import Deadline
 from clients.journal import CHECKPOINTS
@@ -20,6 +21,7 @@ from clients.reading import Entry, admin, consumer
 pytestmark = pytest.mark.chronik_only
 
 READ_DEADLINE_S = 20.0
+SILENCE_S = 3.0
 ROTTEN = 1
 BATCH_HEADER_BYTES = 61
 
@@ -157,8 +159,9 @@ def test_an_unreadable_identity_is_refused(killed: Filled, key: str, value: str 
 
     said = refusal(killed.broker, None)
 
-    assert "meta.properties" in said, said
-    assert key in said or "later chronik-server" in said or "belongs to node" in said, said
+    # Some values read well and are refused further on, in the words of whoever takes offence.
+    name = key.removeprefix("chronik.").split(".")[0]
+    assert name in said or "later chronik-server" in said, said
 
 
 @pytest.mark.parametrize(
@@ -177,14 +180,11 @@ def test_an_unreadable_identity_is_refused(killed: Filled, key: str, value: str 
 def test_a_readable_but_wrong_identity_loses_nothing_silently(killed: Filled, key: str, value: str):
     """A changed digit still reads well: all is there, or the server refuses."""
     edit_meta(killed, key, value)
-    killed.broker.spawn()
-    try:
-        killed.broker.wait_ready()
-    except AssertionError:
-        assert "panicked" not in killed.broker.stderr(), killed.broker.tail()
-        assert "meta.properties" in killed.broker.stderr() or "journal" in killed.broker.stderr()
-        return
-    killed.assert_whole()
+    said = refusal_or_start(killed.broker)
+    if said is None:
+        killed.assert_whole()
+    else:
+        assert "meta.properties" in said or "journal" in said, said
 
 
 def edit_meta(filled: Filled, key: str, value: str | None) -> None:
@@ -200,6 +200,18 @@ def edit_meta(filled: Filled, key: str, value: str | None) -> None:
 
 
 # Segments.
+
+
+def test_what_the_journal_still_has_is_repaired(killed: Filled):
+    """Nothing above the recovery point is believed: it is written anew from the journal."""
+    for partition in range(PARTITIONS):
+        segment = killed.segments(partition)[1]
+        flip(segment, batches(segment)[2][0] + PLACES["records"])
+
+    killed.broker.start()
+
+    killed.assert_whole()
+
 
 # Bytes of a batch that Kafka's own CRC covers, and some that it leaves out.
 PLACES = {
@@ -217,11 +229,10 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
-@pytest.mark.parametrize("state", ["stopped", "killed"])
-def test_a_rotten_batch_is_never_served(request: pytest.FixtureRequest, state: str, place: int):
-    filled: Filled = request.getfixturevalue(state)
+def test_a_rotten_batch_is_never_served(stopped: Filled, place: int):
+    filled = stopped
     segment = filled.segments(ROTTEN)[1]
-    at, base, end = batches(segment)[2]
+    at, base = batches(segment)[2]
     flip(segment, at + place, 0x01)
     filled.broker.start()
 
@@ -230,7 +241,8 @@ def test_a_rotten_batch_is_never_served(request: pytest.FixtureRequest, state: s
     assert_clean_prefix(filled, entries)
     assert error is not None, "no error came"
     assert error.code() == KafkaError.INVALID_MSG, f"{error.code()}: {error}"
-    assert base - 1 <= entries[-1].offset < end, f"{len(entries)} records before the batch at {base}"
+    # A read that runs into the batch fails as a whole, so it may end at the segment's beginning.
+    assert int(segment.stem) - 1 <= entries[-1].offset < base, f"{len(entries)} records before the batch at {base}"
     log = filled.broker.stderr()
     assert segment.name in log and f"byte {at}" in log, f"file and byte {at} are not in the log:\n{filled.broker.tail()}"
     assert_others_are_whole(filled)
@@ -239,33 +251,36 @@ def test_a_rotten_batch_is_never_served(request: pytest.FixtureRequest, state: s
     assert error is None and entries
 
 
-def test_a_segment_that_is_gone_takes_its_partition_offline(stopped: Filled):
+@pytest.mark.parametrize("left", ["nothing", "half"])
+def test_a_segment_that_is_shorter_than_promised_takes_its_partition_offline(stopped: Filled, left: str):
     filled = stopped
     segment = filled.segments(ROTTEN)[1]
-    segment.unlink()
+    if left == "half":
+        os.truncate(segment, segment.stat().st_size // 2)
+    else:
+        segment.unlink()
     filled.broker.start()
 
-    entries, error = read_until_error(filled, ROTTEN, 0)
-
-    assert error is not None, f"{len(entries)} records and no error"
-    assert_clean_prefix(filled, entries)
+    # librdkafka keeps the error to itself and tries again: the leader might move.
+    assert read_some(filled, ROTTEN, 0, 1, seconds=SILENCE_S) == []
+    assert produce_once(filled, ROTTEN) == KafkaError.KAFKA_STORAGE_ERROR
     assert segment.name in filled.broker.stderr(), filled.broker.tail()
     assert_others_are_whole(filled)
+    assert all(produce_once(filled, partition) is None for partition in others())
 
 
-def test_a_segment_that_is_cut_short_takes_its_partition_offline(stopped: Filled):
-    filled = stopped
-    segment = filled.segments(ROTTEN)[1]
-    with segment.open("r+b") as file:
-        file.truncate(segment.stat().st_size // 2)
-    filled.broker.start()
+def produce_once(filled: Filled, partition: int) -> int | None:
+    """Sends one record without retries; the code of its error."""
+    outcomes: list[int | None] = []
+    producer = confluent_kafka.Producer({"bootstrap.servers": filled.broker.bootstrap, "retries": 0})
+    report = lambda error, _message: outcomes.append(error and error.code())
+    producer.produce(TOPIC, value=b"one more", partition=partition, on_delivery=report)
+    assert producer.flush(READ_DEADLINE_S) == 0, "no answer"
+    return outcomes[0]
 
-    entries, error = read_until_error(filled, ROTTEN, 0)
 
-    assert error is not None, f"{len(entries)} records and no error"
-    assert_clean_prefix(filled, entries)
-    assert segment.name in filled.broker.stderr(), filled.broker.tail()
-    assert_others_are_whole(filled)
+def others() -> set[int]:
+    return set(range(PARTITIONS)) - {ROTTEN}
 
 
 def test_a_rotten_metadata_log_is_refused(stopped: Filled):
@@ -277,14 +292,13 @@ def test_a_rotten_metadata_log_is_refused(stopped: Filled):
     assert f"metadata/{segment.name}" in said and "byte " in said, said
 
 
-def batches(segment: Path) -> list[tuple[int, int, int]]:
-    """Byte, first offset and offset behind the last of each batch."""
+def batches(segment: Path) -> list[tuple[int, int]]:
+    """Byte and first offset of each batch."""
     raw, at, found = segment.read_bytes(), 0, []
     while at < len(raw):
         base = int.from_bytes(raw[at : at + 8], "big")
         size = int.from_bytes(raw[at + 8 : at + 12], "big") + 12
-        last_delta = int.from_bytes(raw[at + 23 : at + 27], "big")
-        found.append((at, base, base + last_delta + 1))
+        found.append((at, base))
         at += size
     return found
 
@@ -311,11 +325,13 @@ def read_until_error(filled: Filled, partition: int, offset: int) -> tuple[list[
     raise AssertionError(f"neither an error nor the end of {TOPIC}-{partition} within {READ_DEADLINE_S:g} s")
 
 
-def read_some(filled: Filled, partition: int, offset: int, count: int) -> list[confluent_kafka.Message]:
+def read_some(
+    filled: Filled, partition: int, offset: int, count: int, seconds: float = READ_DEADLINE_S
+) -> list[confluent_kafka.Message]:
     reader = consumer(filled.broker.bootstrap)
     try:
         reader.assign([TopicPartition(TOPIC, partition, offset)])
-        found = reader.consume(count, timeout=READ_DEADLINE_S)
+        found = reader.consume(count, timeout=seconds)
         assert all(message.error() is None for message in found), [message.error() for message in found]
         return found
     finally:
@@ -335,7 +351,7 @@ def assert_clean_prefix(filled: Filled, entries: list[Entry]) -> None:
 
 
 def assert_others_are_whole(filled: Filled) -> None:
-    for partition in set(range(PARTITIONS)) - {ROTTEN}:
+    for partition in others():
         entries, error = read_until_error(filled, partition, 0)
         assert error is None, f"{TOPIC}-{partition}: {error}"
         assert entries == list(expected(filled, partition).values())

@@ -1,4 +1,4 @@
-//! One file per API. [`TABLE`] is the only place that knows which APIs and versions are served:
+//! One file per API. `TABLE` is the only place that knows which APIs and versions are served:
 //! requests are dispatched by it and ApiVersions is answered from it.
 
 use bytes::Bytes;

@@ -26,8 +26,8 @@ pub use frontend::{
     CloseReason, Frontend, FrontendConfig, FrontendInput, FrontendOutput, Observation,
 };
 pub use messages::{
-    ConnectionId, FrontendId, PartitionAnswer, PartitionOp, Pieces, ShardId, ShardReply,
-    ShardRequest, Ticket,
+    ConnectionId, FetchPart, FetchParts, FetchedPart, FrontendId, PartitionAnswer, PartitionOp,
+    Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest, Ticket,
 };
 pub use quorum::{Quorum, QuorumInput, QuorumOutput};
 pub use shard::{PartitionStatus, Shard, ShardConfig, ShardInput, ShardOutputs, TrimAnswer};
