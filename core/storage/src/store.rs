@@ -26,7 +26,7 @@ mod write_back;
 
 pub use complete::Completion;
 pub use maintain::{DELETION_UNDERWAY, TrimProgress};
-pub use read::{ReadOutcome, ReadRequest};
+pub use read::{OnDisk, ReadOutcome, ReadRequest};
 
 /// Directory of all partition logs.
 pub const TOPICS_DIRECTORY: &str = "topics";
