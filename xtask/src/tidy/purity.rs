@@ -12,6 +12,7 @@ const PURE_CRATES: &[&str] = &[
     "flate2",
     "imbl",
     "lz4_flex",
+    "twox-hash",
     "proto-kafka",
     "protobuf",
     "raft",

@@ -11,9 +11,9 @@
 //! ```
 
 use lz4_flex::block::DecompressError;
+use twox_hash::XxHash32;
 
 use super::decompress::Bounded;
-use super::xxhash::xxh32;
 use super::{Codec, CompressionError};
 
 pub(super) fn compress(input: &[u8]) -> Result<Vec<u8>, CompressionError> {
@@ -102,7 +102,7 @@ struct Frame {
 
 impl Frame {
     fn check_content(&self, input: &mut Input<'_>, content: &[u8]) -> Result<(), &'static str> {
-        if self.content_checksum && input.u32()? != xxh32(content) {
+        if self.content_checksum && input.u32()? != XxHash32::oneshot(0, content) {
             return Err("the content checksum does not match");
         }
         let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
@@ -181,7 +181,7 @@ impl<'a> Input<'a> {
             return Err("a block is larger than announced");
         }
         let block = self.take(length)?;
-        if frame.block_checksums && self.u32()? != xxh32(block) {
+        if frame.block_checksums && self.u32()? != XxHash32::oneshot(0, block) {
             return Err("a block checksum does not match");
         }
         Ok(block)
@@ -201,7 +201,7 @@ fn block_bytes(sizes: u8) -> Option<usize> {
 
 /// The second byte of the descriptor's xxHash32.
 fn header_checksum(descriptor: &[u8]) -> u8 {
-    let [_, second, ..] = xxh32(descriptor).to_le_bytes();
+    let [_, second, ..] = XxHash32::oneshot(0, descriptor).to_le_bytes();
     second
 }
 

@@ -10,7 +10,6 @@ mod lz4;
 mod snappy;
 #[cfg(test)]
 mod tests;
-mod xxhash;
 mod zstd_codec;
 
 use std::fmt;
