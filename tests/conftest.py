@@ -1,7 +1,5 @@
 """Fixtures and rules common to all suites."""
 
-import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,16 +42,6 @@ def pytest_terminal_summary(terminalreporter) -> None:
         for name, figure in report.user_properties:
             if report.when == "call":
                 terminalreporter.write_line(f"{name}: {figure}")
-
-
-def require_tool(name: str) -> str:
-    """The path of a program the suite drives. Missing: skipped at home, a failure in CI."""
-    path = shutil.which(name)
-    if path is None and os.environ.get("CI"):
-        pytest.fail(f"{name} is not installed, and CI runs every suite")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
 
 
 @pytest.fixture(scope="module")

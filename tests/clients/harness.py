@@ -99,9 +99,17 @@ class Broker:
         """Starts the process without waiting for it. Call from the main thread: the process ends with it."""
         assert self.process is None, "the broker is running already"
         command = self.command()
+        # What configures the tests is not meant for the server, which reads variables of these names too.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHRONIK_", "KAFKA_"))}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                command,
+                cwd=self.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
             )
 
     def wait_ready(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads a data directory the way recovery does, from `docs/formats`: who owns it, where replay starts, which frames follow.
+"""Reads a data directory as recovery does, from `docs/formats`: who owns it, where replay starts, what follows.
 
 Nothing here is shared with the server, so a mistake in one of the two shows as a disagreement.
 """

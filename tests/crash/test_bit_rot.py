@@ -10,7 +10,7 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka.admin import OffsetSpec
-from conftest import PARTITIONS, TOPIC, Filled
+from filled import PARTITIONS, TOPIC, Filled
 from cuts import flip
 from refusing import refusal, refusal_or_start
 
@@ -119,7 +119,8 @@ def assert_times_are_found(filled: Filled) -> None:
     (message,) = read_some(filled, 0, wanted, 1)
     _, stamp = message.timestamp()
     partition = TopicPartition(TOPIC, 0)
-    answer = admin(filled.broker.bootstrap).list_offsets({partition: OffsetSpec.for_timestamp(stamp)})[partition].result()
+    client = admin(filled.broker.bootstrap)
+    answer = client.list_offsets({partition: OffsetSpec.for_timestamp(stamp)})[partition].result(READ_DEADLINE_S)
     assert 0 <= answer.offset <= wanted
     (first,) = read_some(filled, 0, answer.offset, 1)
     assert first.timestamp()[1] == stamp
@@ -216,6 +217,7 @@ def test_what_the_journal_still_has_is_repaired(killed: Filled):
 # Bytes of a batch that Kafka's own CRC covers, and some that it leaves out.
 PLACES = {
     "base offset": 7,
+    "base offset, far": 2,
     "length": 10,
     "magic": 16,
     "checksum": 18,
@@ -244,7 +246,7 @@ def test_a_rotten_batch_is_never_served(stopped: Filled, place: int):
     # A read that runs into the batch fails as a whole, so it may end at the segment's beginning.
     assert int(segment.stem) - 1 <= entries[-1].offset < base, f"{len(entries)} records before the batch at {base}"
     log = filled.broker.stderr()
-    assert segment.name in log and f"byte {at}" in log, f"file and byte {at} are not in the log:\n{filled.broker.tail()}"
+    assert segment.name in log and f"byte {at}" in log, f"byte {at} is not in the log:\n{filled.broker.tail()}"
     assert_others_are_whole(filled)
     # What lies behind it can be read by those who go there.
     entries, error = read_until_error(filled, ROTTEN, int(filled.segments(ROTTEN)[2].stem))

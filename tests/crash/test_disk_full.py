@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
-from conftest import Filled, fill
+from filled import Filled, fill
 
 from clients.deadline import Deadline
 from clients.harness import Broker, ChronikBroker
@@ -82,7 +82,8 @@ def test_a_full_disk_refuses_produce_and_heals(broker_on_it: Broker, small_disk:
     broker.start()
     filled.assert_whole()
     broker.stop()
-    record_property("full disk", f"refused after {refused_after_bytes >> 20} MiB in {refused_s:.1f} s, healed in {healed_s:.1f} s")
+    refused = f"refused after {refused_after_bytes >> 20} MiB in {refused_s:.1f} s"
+    record_property("full disk", f"{refused}, healed in {healed_s:.1f} s")
 
 
 def test_a_kill_on_a_full_disk_loses_nothing(broker_on_it: Broker, small_disk: Path):

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from conftest import Filled
+from filled import Filled
 from cuts import CUTS, cut_last, flip, overwrite
 from refusing import refusal
 

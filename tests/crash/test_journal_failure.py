@@ -1,4 +1,4 @@
-"""A journal write that fails: no acknowledgement after it, readiness says so, and a restart brings back what was promised.
+"""A journal write that fails: no acknowledgement after it, readiness says so, a restart brings back what was promised.
 
 The failure comes from strace, which makes the n-th write of the journal thread to a ring file return EIO.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
-from conftest import PARTITIONS, PROPERTIES, TOPIC
+from filled import PARTITIONS, PROPERTIES, TOPIC
 
 from clients.deadline import Deadline, wait_until
 from clients.harness import Broker

@@ -33,7 +33,7 @@ PADDING = bytes(range(32, 127)) * 10
 
 MOMENTS = ("commit", "checkpoint", "recovery", "roll")
 # How long after the moment the kill comes, at most.
-DELAYS_US = {"commit": 300, "checkpoint": 6_000, "recovery": 40_000, "roll": 3_000}
+DELAYS_US = {"commit": 300, "checkpoint": 6_000, "recovery": 20_000, "roll": 3_000}
 ACKED_BEFORE = 1_000
 RECOVERY_KILLS = 3
 RECOVERY_ATTEMPTS = 12

@@ -11,7 +11,7 @@ from clients import kafka_tools
 from clients.harness import Broker
 from clients.kafka_tools import run_tool, try_tool
 from clients.reading import create_topic
-from conftest import require_tool
+from clients.tools import require_tool
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 RECORDS_PER_CODEC = 200

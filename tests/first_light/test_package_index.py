@@ -18,7 +18,7 @@ from clients.harness import Broker
 from clients.packages import Package, assert_whole
 from clients.producing import DURABLE, RecordingProducer
 from clients.reading import Entry, create_topic, read_partitions
-from conftest import require_tool
+from clients.tools import require_tool
 
 PARTITIONS = 4
 KILLS = 3

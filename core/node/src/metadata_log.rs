@@ -4,7 +4,7 @@
 //! Entry `index` (from 1) stands at offset `index - 1`; its term is the batch's leader epoch.
 
 use chronik_controller::{Entry, HardState, Recovered as RecoveredMetadata};
-use chronik_model::batch::{BatchBuilder, BatchSpec, batches, records};
+use chronik_model::batch::{BatchBuilder, BatchSpec, BatchView, batches, records};
 use chronik_model::compression::{DecompressLimits, Decompressor};
 use chronik_model::{LeaderEpoch, NodeId, Offset};
 use chronik_storage::checkpoint::Vote;
@@ -71,8 +71,10 @@ pub fn load(
         while position < segment.bytes {
             let bytes = disk.read(&path, position, READ_BYTES)?;
             let read = read_entries(&bytes, &mut recovered);
-            let read =
-                read.map_err(|detail| DiskError::new(&path, DiskErrorKind::Corrupt, detail))?;
+            let read = read.map_err(|(at, detail)| {
+                let detail = format!("byte {}: {detail}", position + at as u64);
+                DiskError::new(&path, DiskErrorKind::Corrupt, detail)
+            })?;
             if read == 0 {
                 let detail = format!("no metadata entry at byte {position}");
                 return Err(DiskError::new(&path, DiskErrorKind::Corrupt, detail));
@@ -83,23 +85,31 @@ pub fn load(
     Ok(recovered)
 }
 
-/// Takes the whole batches at the front of `bytes` in, and returns their size.
-fn read_entries(bytes: &[u8], recovered: &mut RecoveredMetadata) -> Result<usize, String> {
+/// Takes the whole batches at the front of `bytes` in, and returns their size, or the place of the
+/// first one that is damaged and what is wrong with it.
+fn read_entries(bytes: &[u8], recovered: &mut RecoveredMetadata) -> Result<usize, (usize, String)> {
     let mut read = 0;
-    let mut scratch = Decompressor::default();
     for view in batches(bytes) {
-        let view = view.map_err(|error| error.to_string())?;
-        view.check_crc().map_err(|error| error.to_string())?;
-        let header = *view.header();
-        let term = u64::try_from(header.leader_epoch().0).map_err(|error| error.to_string())?;
-        let found = records(&view, &mut scratch, DecompressLimits::default());
-        for record in found.map_err(|error| error.to_string())? {
-            let record = record.map_err(|error| error.to_string())?;
-            let index = u64::try_from(record.offset.0 + 1).map_err(|error| error.to_string())?;
-            let data = bytes::Bytes::copy_from_slice(record.value.unwrap_or_default());
-            recovered.entries.push_back(Entry { term, index, data });
-        }
-        read += header.size_bytes();
+        let size = view
+            .map_err(|error| error.to_string())
+            .and_then(|view| read_entry(&view, recovered))
+            .map_err(|detail| (read, detail))?;
+        read += size;
     }
     Ok(read)
+}
+
+fn read_entry(view: &BatchView<'_>, recovered: &mut RecoveredMetadata) -> Result<usize, String> {
+    view.check_crc().map_err(|error| error.to_string())?;
+    let header = *view.header();
+    let term = u64::try_from(header.leader_epoch().0).map_err(|error| error.to_string())?;
+    let mut scratch = Decompressor::default();
+    let found = records(view, &mut scratch, DecompressLimits::default());
+    for record in found.map_err(|error| error.to_string())? {
+        let record = record.map_err(|error| error.to_string())?;
+        let index = u64::try_from(record.offset.0 + 1).map_err(|error| error.to_string())?;
+        let data = bytes::Bytes::copy_from_slice(record.value.unwrap_or_default());
+        recovered.entries.push_back(Entry { term, index, data });
+    }
+    Ok(header.size_bytes())
 }

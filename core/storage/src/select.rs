@@ -11,6 +11,16 @@ use crate::disk::DiskError;
 /// Bytes read at once while looking for the first batch.
 const PROBE_BYTES: usize = 64 << 10;
 
+/// A place in a segment where a batch starts, and the offset that it starts with. The checksum of a
+/// batch leaves its base offset out, so that readers count along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Boundary {
+    /// Byte in the segment.
+    pub position: u64,
+    /// Offset of the first record there.
+    pub offset: Offset,
+}
+
 /// Which batches of one segment to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
@@ -18,9 +28,9 @@ pub struct Selection {
     pub from: Offset,
     /// Only batches that end before this offset.
     pub bound: Offset,
-    /// Byte of a batch boundary at or before `from`.
-    pub start_position: u64,
-    /// Bytes of the segment that are written.
+    /// A boundary at or before `from`.
+    pub start: Boundary,
+    /// Bytes of the segment that are written: a boundary too.
     pub end_position: u64,
     /// Most bytes to return; one batch is returned even if it is larger.
     pub max_bytes: usize,
@@ -48,8 +58,8 @@ pub struct TimestampQuery {
     pub from: Offset,
     /// Only records before this offset.
     pub bound: Offset,
-    /// Byte of a batch boundary to start from.
-    pub start_position: u64,
+    /// A boundary to start from.
+    pub start: Boundary,
     /// Bytes of the segment that are written.
     pub end_position: u64,
 }
@@ -94,7 +104,7 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
     let wanted = selection.max_bytes.max(first.size_bytes()).min(available);
     let bytes = read(position, wanted)?;
     let mut end = 0;
-    let mut next_offset = selection.from;
+    let mut next_offset = first.base_offset();
     while let Some(rest) = bytes.get(end..).filter(|rest| rest.len() >= HEADER_BYTES) {
         let corrupt = |detail: String| ReadFailure::Corrupt {
             position: position + end as u64,
@@ -104,10 +114,13 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
         let Some(batch) = rest.get(..header.size_bytes()) else {
             break;
         };
+        // Nothing in the header is believed, not even that it lies beyond the bound, before its
+        // checksum and its place have been checked.
+        batch::verify(batch).map_err(|error| corrupt(error.to_string()))?;
+        check_place(&header, next_offset).map_err(corrupt)?;
         if header.last_offset() >= selection.bound {
             break;
         }
-        batch::verify(batch).map_err(|error| corrupt(error.to_string()))?;
         end += batch.len();
         next_offset = header.next_offset();
     }
@@ -122,10 +135,21 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
     })
 }
 
+/// Batches follow each other without gaps.
+fn check_place(header: &BatchHeader, expected: Offset) -> Result<(), String> {
+    let found = header.base_offset();
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "the batch starts with offset {found}, but offset {expected} is due here"
+    ))
+}
+
 fn nothing(selection: &Selection) -> Selected {
     Selected {
         bytes: Bytes::new(),
-        position: selection.start_position,
+        position: selection.start.position,
         base_offset: selection.from,
         next_offset: selection.from,
     }
@@ -135,10 +159,10 @@ fn find_first(
     selection: &Selection,
     read: &mut ReadAt<'_>,
 ) -> Result<Option<(u64, BatchHeader)>, ReadFailure> {
-    let mut walk = HeaderWalk::new(selection.start_position, selection.end_position);
+    let mut walk = HeaderWalk::counting(selection.start, selection.end_position);
     while let Some((position, header)) = walk.next(read)? {
         if header.last_offset() >= selection.from {
-            return Ok((header.last_offset() < selection.bound).then_some((position, header)));
+            return Ok(Some((position, header)));
         }
     }
     Ok(None)
@@ -152,7 +176,7 @@ pub fn find_timestamp(
     query: &TimestampQuery,
     read: &mut ReadAt<'_>,
 ) -> Result<Option<TimestampHit>, ReadFailure> {
-    let mut walk = HeaderWalk::new(query.start_position, query.end_position);
+    let mut walk = HeaderWalk::counting(query.start, query.end_position);
     while let Some((position, header)) = walk.next(read)? {
         if header.base_offset() >= query.bound {
             break;
@@ -205,10 +229,12 @@ pub struct HeaderWalk {
     end: u64,
     window: Bytes,
     window_at: u64,
+    /// Offset that is due at `position`, where both ends are known to be boundaries.
+    due: Option<Offset>,
 }
 
 impl HeaderWalk {
-    /// Walks `[start, end)`, which must begin at a batch boundary.
+    /// Walks `[start, end)`, which must begin at a batch boundary and may end anywhere.
     #[must_use]
     pub const fn new(start: u64, end: u64) -> Self {
         Self {
@@ -216,6 +242,17 @@ impl HeaderWalk {
             end,
             window: Bytes::new(),
             window_at: start,
+            due: None,
+        }
+    }
+
+    /// Walks between two boundaries and counts along: a batch that does not continue its
+    /// predecessor, or crosses the end, is damaged.
+    #[must_use]
+    pub fn counting(start: Boundary, end: u64) -> Self {
+        Self {
+            due: Some(start.offset),
+            ..Self::new(start.position, end)
         }
     }
 
@@ -228,8 +265,13 @@ impl HeaderWalk {
         read: &mut ReadAt<'_>,
     ) -> Result<Option<(u64, BatchHeader)>, ReadFailure> {
         let position = self.position;
-        if self.end.saturating_sub(position) < HEADER_BYTES as u64 {
-            return Ok(None);
+        let corrupt = |detail: String| ReadFailure::Corrupt { position, detail };
+        let left = self.end.saturating_sub(position);
+        if left < HEADER_BYTES as u64 {
+            return match self.due {
+                Some(_) if left > 0 => Err(corrupt("the segment ends inside a batch".to_owned())),
+                Some(_) | None => Ok(None),
+            };
         }
         if self.in_window(position).is_none() {
             let length = usize::try_from(self.end - position)
@@ -238,12 +280,18 @@ impl HeaderWalk {
             self.window = read(position, length)?;
             self.window_at = position;
         }
-        let corrupt = |detail: String| ReadFailure::Corrupt { position, detail };
         let bytes = self
             .in_window(position)
             .ok_or_else(|| corrupt("the file ends early".to_owned()))?;
         let header = BatchHeader::parse(bytes).map_err(|error| corrupt(error.to_string()))?;
         let next = position + header.size_bytes() as u64;
+        if let Some(due) = &mut self.due {
+            check_place(&header, *due).map_err(corrupt)?;
+            if next > self.end {
+                return Err(corrupt("the batch ends behind the segment".to_owned()));
+            }
+            *due = header.next_offset();
+        }
         if next > self.end {
             return Ok(None);
         }

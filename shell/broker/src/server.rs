@@ -102,9 +102,10 @@ fn serve(mut config: ServerConfig, started: Instant, to_people: bool) -> Result<
         events_in: events_in.clone(),
         events: &events,
     };
-    let running = startup.run(directory)?;
+    // From here on a signal is a wish: whatever is served by then is stopped cleanly.
     let on_stop = move |_signal| drop(events_in.send(HubEvent::Stop));
     signals::on_stop(on_stop).map_err(|error| Failure::new(Failure::RUNTIME, error.to_string()))?;
+    let running = startup.run(directory)?;
     running.announce(&config, started, to_people);
     let outcome = running.watch(&events);
     let stopped = running.stop(&events, config.shutdown_timeout);

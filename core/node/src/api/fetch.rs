@@ -26,6 +26,9 @@ use crate::messages::{
 pub(crate) use session::FetchSessions;
 use session::{Opened, Wanted};
 
+/// The first version that names topics by id.
+const TOPIC_ID_VERSION: i16 = 13;
+
 /// Fetch is woven into the frontend.
 pub(super) fn hot(_context: &Context<'_>, _request: &Request<'_>) -> Result<Outcome, HandlerError> {
     Ok(Outcome::Hot)
@@ -90,7 +93,9 @@ impl Frontend {
     ) -> Result<(), HandlerError> {
         let fetch = FetchRequest::decode(request.body, request.version)?;
         let view = std::sync::Arc::clone(self.view());
-        let opened = self.sessions().open(&fetch, &view.image);
+        let opened = self
+            .sessions()
+            .open(&fetch, request.version >= TOPIC_ID_VERSION, &view.image);
         let Opened {
             session_id,
             incremental,

@@ -244,8 +244,8 @@ impl Replay {
                 && frame.header.link.sequence > link.sequence
                 && frame.header.completed_sequence >= link.sequence
         };
-        let damaged = || ReplayError::Damaged {
-            path: path.clone(),
+        let damaged = |file, position| ReplayError::Damaged {
+            path: ring_path(file),
             position,
             sequence: link.sequence,
         };
@@ -254,17 +254,17 @@ impl Replay {
             .is_some_and(|header| header.link == link);
         // The unreadable frame may be the first of the next file.
         let next = (file + 1) % self.file_count.max(1);
-        for (file, from) in [(file, position + step), (next, step)] {
-            let path = ring_path(file);
+        for (searched, from, blamed) in [(file, position + step, position), (next, step, 0)] {
+            let path = ring_path(searched);
             for block in headers_from(disk, &path, from)? {
                 let header = self.header_at(disk, &path, block)?;
                 let candidate = header.is_some_and(|header| header.link.sequence > link.sequence);
                 if candidate
                     && self
-                        .frame_at(disk, file, block)?
+                        .frame_at(disk, searched, block)?
                         .is_some_and(|f| vouches(&f))
                 {
-                    return Err(damaged());
+                    return Err(damaged(searched, blamed));
                 }
             }
         }
@@ -273,7 +273,7 @@ impl Replay {
                 .frame_at(disk, other, 0)?
                 .is_some_and(|frame| vouches(&frame))
             {
-                return Err(damaged());
+                return Err(damaged(file, position));
             }
         }
         Ok(torn)

@@ -6,10 +6,13 @@ use chronik_model::LogId;
 use super::format::{ChainLink, FRAME_ALIGNMENT, FrameHeader};
 use super::frame::SealedFrame;
 
+/// Directory of the ring files.
+pub const RING_DIRECTORY: &str = "journal";
+
 /// Path of a ring file below the data directory.
 #[must_use]
 pub fn ring_path(file: usize) -> String {
-    format!("journal/{file:05}.ring")
+    format!("{RING_DIRECTORY}/{file:05}.ring")
 }
 
 /// Where the next incarnation starts to write, and what replay will start from.

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use chronik_model::Offset;
 
 use crate::codec::{Reader, Truncated, put_count};
+use crate::select::Boundary;
 
 /// Version of the index file.
 pub const INDEX_FORMAT_VERSION: u16 = 1;
@@ -50,28 +51,30 @@ impl SegmentIndex {
         self.entries.last().map_or(0, |entry| entry.position)
     }
 
-    /// Where a reader of `offset` starts: at a batch that begins at or before it.
+    /// Where a reader of `offset` starts, in a segment that begins with `base`: at a batch that
+    /// begins at or before it.
     #[must_use]
-    pub fn floor(&self, offset: Offset) -> u64 {
+    pub fn floor(&self, offset: Offset, base: Offset) -> Boundary {
         let after = self.entries.partition_point(|entry| entry.offset <= offset);
-        after
+        let entry = after
             .checked_sub(1)
-            .and_then(|index| self.entries.get(index))
-            .map_or(0, |entry| entry.position)
+            .and_then(|index| self.entries.get(index));
+        entry.map_or_else(|| start_of(base), boundary_of)
     }
 
-    /// Where to start looking for the first batch with a timestamp of at least `timestamp_ms`.
+    /// Where to start looking for the first batch with a timestamp of at least `timestamp_ms`, in a
+    /// segment that begins with `base`.
     #[must_use]
-    pub fn floor_of_time(&self, timestamp_ms: i64) -> u64 {
+    pub fn floor_of_time(&self, timestamp_ms: i64, base: Offset) -> Boundary {
         // Entries learned from reads do not know what lies before them, so they say nothing.
         let known = self
             .entries
             .iter()
             .filter(|entry| entry.max_timestamp_before != i64::MIN);
-        known
+        let entry = known
             .take_while(|entry| entry.max_timestamp_before < timestamp_ms)
-            .last()
-            .map_or(0, |entry| entry.position)
+            .last();
+        entry.map_or_else(|| start_of(base), boundary_of)
     }
 
     /// Drops entries at and behind `position`.
@@ -132,6 +135,20 @@ impl SegmentIndex {
     }
 }
 
+const fn start_of(base: Offset) -> Boundary {
+    Boundary {
+        position: 0,
+        offset: base,
+    }
+}
+
+const fn boundary_of(entry: &IndexEntry) -> Boundary {
+    Boundary {
+        position: entry.position,
+        offset: entry.offset,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +167,15 @@ mod tests {
 
     #[test]
     fn lookups_start_at_or_before_the_wanted_batch() {
-        let check = |offset, expected| assert_eq!(index().floor(Offset(offset)), expected);
+        let check = |offset, expected| {
+            assert_eq!(index().floor(Offset(offset), Offset(0)).position, expected)
+        };
         check(9, 0);
         check(10, 100);
         check(29, 200);
         check(1000, 300);
-        let check = |time, expected| assert_eq!(index().floor_of_time(time), expected);
+        let check =
+            |time, expected| assert_eq!(index().floor_of_time(time, Offset(0)).position, expected);
         check(5, 0);
         check(6, 100);
         check(7, 100);
@@ -170,9 +190,9 @@ mod tests {
             position: 400,
             max_timestamp_before: i64::MIN,
         });
-        assert_eq!(learned.floor(Offset(41)), 400);
-        assert_eq!(learned.floor_of_time(6), 100);
-        assert_eq!(learned.floor_of_time(100), 300);
+        assert_eq!(learned.floor(Offset(41), Offset(0)).position, 400);
+        assert_eq!(learned.floor_of_time(6, Offset(0)).position, 100);
+        assert_eq!(learned.floor_of_time(100, Offset(0)).position, 300);
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl LogStore {
         let selection = Selection {
             from: end,
             bound: Offset(i64::MAX),
-            start_position: segment.index.floor(end - 1),
+            start: segment.index.floor(end - 1, base),
             end_position,
             max_bytes: 0,
         };

@@ -8,7 +8,9 @@ use super::{Completion, LogSlot, LogStore, Pending};
 use crate::disk::DiskOp;
 use crate::log::PartitionLog;
 use crate::log::segment::IndexState;
-use crate::select::{Selected, Selection, TimestampHit, TimestampQuery, timestamp_in_batch};
+use crate::select::{
+    Boundary, Selected, Selection, TimestampHit, TimestampQuery, timestamp_in_batch,
+};
 
 /// What to read.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +94,7 @@ impl LogStore {
             from: request.from,
             // A file that is still to be cut must not show what was taken back.
             bound: next.map_or(request.bound, |next| next.min(request.bound)),
-            start_position: segment.index.floor(request.from),
+            start: segment.index.floor(request.from, base),
             end_position: segment.written_bytes,
             max_bytes: request.max_bytes,
         };
@@ -191,7 +193,10 @@ impl LogStore {
             timestamp_ms,
             from: log.log_start,
             bound,
-            start_position: 0,
+            start: Boundary {
+                position: 0,
+                offset: log.log_start,
+            },
             end_position: 0,
         };
         self.look_behind(slot, None, &query, ticket)
@@ -215,12 +220,12 @@ impl LogStore {
                 continue;
             }
             let query = TimestampQuery {
-                start_position: segment.index.floor_of_time(query.timestamp_ms),
+                start: segment.index.floor_of_time(query.timestamp_ms, base),
                 end_position: segment.written_bytes,
                 ..*query
             };
             let in_memory = log.tail.front().is_some_and(|batch| {
-                (batch.segment, batch.position) <= (base, query.start_position)
+                (batch.segment, batch.position) <= (base, query.start.position)
             });
             if in_memory || query.end_position == 0 {
                 match in_tail(log, base, 0, &query) {

@@ -10,7 +10,7 @@ use chronik_model::{LogId, Offset};
 use chronik_storage::disk::{
     DiskData, DiskDone, DiskErrorKind, DiskOp, DiskRequest, DiskToken, FileKey,
 };
-use chronik_storage::select::{Selection, TimestampQuery};
+use chronik_storage::select::{Boundary, Selection, TimestampQuery};
 
 use super::pool::DiskPool;
 
@@ -106,7 +106,10 @@ fn read(file: &FileKey, end_position: u64) -> DiskOp {
     let selection = Selection {
         from,
         bound,
-        start_position: 0,
+        start: Boundary {
+            position: 0,
+            offset: Offset(0),
+        },
         end_position,
         max_bytes: 1 << 20,
     };
@@ -188,7 +191,10 @@ fn damaged_bytes_are_reported_with_their_place() {
         timestamp_ms: 0,
         from: Offset(0),
         bound: Offset(100),
-        start_position: 0,
+        start: Boundary {
+            position: 0,
+            offset: Offset(0),
+        },
         end_position: 200,
     };
     let find = DiskOp::FindTimestamp {
@@ -241,7 +247,10 @@ fn batches_are_found_by_offset_and_by_timestamp() {
         timestamp_ms: 35,
         from,
         bound,
-        start_position: 0,
+        start: Boundary {
+            position: 0,
+            offset: Offset(0),
+        },
         end_position,
     };
     let find = DiskOp::FindTimestamp { file, query };

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use chronik_model::ids::base64_url;
 use chronik_storage::disk::{Disk, DiskErrorKind, replace_file};
+use chronik_storage::journal::ring::{RING_DIRECTORY, ring_path};
 use chronik_storage::meta_properties::{META_PROPERTIES_PATH, MetaProperties};
 use chronik_storage::recovery::{DirectoryShape, Recovered, recover};
 
@@ -62,6 +63,7 @@ impl DataDirectory {
 
     /// Brings the directory to the state of its last durable operation.
     pub(super) fn recover(&mut self) -> Result<Recovered, Failure> {
+        self.check_ring()?;
         let shape = DirectoryShape {
             directory_id: self.meta.directory_id,
             journal_files: self.meta.journal_files,
@@ -82,6 +84,26 @@ impl DataDirectory {
             );
         }
         Ok(recovered)
+    }
+
+    /// Every ring file must be there: a new directory has them before it has `meta.properties`, and
+    /// what a missing one held can not be told from what never was.
+    fn check_ring(&mut self) -> Result<(), Failure> {
+        let present = self
+            .disk
+            .list(RING_DIRECTORY)
+            .map_err(|error| disk_failure(&error))?;
+        for file in 0..self.meta.journal_files {
+            let path = ring_path(file);
+            let name = path.rsplit('/').next().unwrap_or_default();
+            if !present.iter().any(|entry| entry.name == name) {
+                let message = format!(
+                    "E0121 {path} is missing: it may have held acknowledged records. Restore it, or start with an empty data directory."
+                );
+                return Err(Failure::new(Failure::DISK, message));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn disk(&mut self) -> &mut dyn Disk {
@@ -124,6 +146,14 @@ fn create_meta(
         journal_files,
         journal_file_bytes,
     };
+    for file in 0..journal_files {
+        disk.write(&ring_path(file), 0, &[])
+            .map_err(|error| disk_failure(&error))?;
+    }
+    disk.sync_directory(RING_DIRECTORY)
+        .map_err(|error| disk_failure(&error))?;
+    disk.sync_directory("")
+        .map_err(|error| disk_failure(&error))?;
     replace_file(disk, META_PROPERTIES_PATH, meta.encode().as_bytes())
         .map_err(|error| disk_failure(&error))?;
     Ok(meta)

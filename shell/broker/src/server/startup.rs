@@ -266,15 +266,21 @@ fn register(
         .map_err(|error| Failure::new(Failure::DISK, format!("metadata: {error}")))?;
     hub.start_quorum(quorum, outputs);
     let deadline = Instant::now() + REGISTRATION_TIMEOUT;
+    let mut stop = false;
     while !hub.is_registered() {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(HubEvent::Fatal(reason)) => return Err(Failure::new(Failure::BUG, reason)),
-            Ok(_) => {}
+            Ok(HubEvent::Stop) => stop = true,
+            Ok(HubEvent::Registered | HubEvent::TrimWanted(_) | HubEvent::Trimmed(_)) => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 let reason = "the journal did not take this broker's registration within 30 s";
                 return Err(Failure::new(Failure::DISK, reason));
             }
         }
+    }
+    if stop {
+        // Heard too early: said again to those who act on it.
+        hub.event(HubEvent::Stop);
     }
     Ok(())
 }

@@ -112,6 +112,8 @@ pub(super) struct Opened {
 
 #[derive(Debug)]
 struct Session {
+    /// Whether it was opened by a version that names topics by id; others can not continue it.
+    by_id: bool,
     /// Epoch that the next request must carry.
     next_epoch: i32,
     parts: Vec<Known>,
@@ -152,6 +154,7 @@ impl FetchSessions {
     pub(super) fn open(
         &mut self,
         fetch: &FetchRequest<'_>,
+        by_id: bool,
         image: &MetadataImage,
     ) -> Result<Opened, ErrorCode> {
         self.clock += 1;
@@ -167,18 +170,27 @@ impl FetchSessions {
             (id, OPEN) => {
                 self.sessions.remove(&id);
                 let wanted = named(fetch, image);
-                let session_id = self.remember(&wanted);
+                let session_id = self.remember(&wanted, by_id);
                 Ok(Opened {
                     session_id,
                     incremental: false,
                     wanted,
                 })
             }
-            (id, epoch) => self.continue_session(id, epoch, fetch, image),
+            (id, epoch) => {
+                let known = self
+                    .sessions
+                    .get(&id)
+                    .ok_or(ErrorCode::FetchSessionIdNotFound)?;
+                if known.by_id != by_id {
+                    return Err(ErrorCode::FetchSessionTopicIdError);
+                }
+                self.continue_session(id, epoch, fetch, image)
+            }
         }
     }
 
-    fn remember(&mut self, wanted: &[Wanted]) -> i32 {
+    fn remember(&mut self, wanted: &[Wanted], by_id: bool) -> i32 {
         if wanted.is_empty() || self.most == 0 {
             return 0;
         }
@@ -195,6 +207,7 @@ impl FetchSessions {
         let id = self.next_id;
         self.next_id = if id == i32::MAX { 1 } else { id + 1 };
         let mut session = Session {
+            by_id,
             next_epoch: 1,
             parts: Vec::new(),
             places: FxHashMap::default(),
