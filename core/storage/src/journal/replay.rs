@@ -252,23 +252,23 @@ impl Replay {
         let torn = self
             .header_at(disk, &path, position)?
             .is_some_and(|header| header.link == link);
-        // The unreadable frame may be the first of the next file.
-        let next = (file + 1) % self.file_count.max(1);
-        for (searched, from, blamed) in [(file, position + step, position), (next, step, 0)] {
-            let path = ring_path(searched);
-            for block in headers_from(disk, &path, from)? {
-                let header = self.header_at(disk, &path, block)?;
-                let candidate = header.is_some_and(|header| header.link.sequence > link.sequence);
-                if candidate
-                    && self
-                        .frame_at(disk, searched, block)?
-                        .is_some_and(|f| vouches(&f))
-                {
-                    return Err(damaged(searched, blamed));
-                }
-            }
+        if self.vouched(disk, (file, position + step), link, &vouches)? {
+            return Err(damaged(file, position));
         }
-        for other in (0..self.file_count).filter(|other| *other != file) {
+        // The unreadable frame may be the last of its file, or the first of the next one.
+        let next = (file + 1) % self.file_count.max(1);
+        let mut starts = (next..self.file_count).chain(0..next);
+        if let Some(next) = starts.next()
+            && self
+                .frame_at(disk, next, 0)?
+                .is_some_and(|frame| vouches(&frame))
+        {
+            return Err(damaged(file, position));
+        }
+        if self.vouched(disk, (next, step), link, &vouches)? {
+            return Err(damaged(next, 0));
+        }
+        for other in starts.filter(|other| *other != file) {
             if self
                 .frame_at(disk, other, 0)?
                 .is_some_and(|frame| vouches(&frame))
@@ -277,6 +277,30 @@ impl Replay {
             }
         }
         Ok(torn)
+    }
+
+    /// Whether a frame of one file, from a byte on, vouches for the one that is sought.
+    fn vouched(
+        &self,
+        disk: &mut dyn Disk,
+        (file, from): (usize, u64),
+        link: ChainLink,
+        vouches: &dyn Fn(&Frame) -> bool,
+    ) -> Result<bool, ReplayError> {
+        let path = ring_path(file);
+        for block in headers_from(disk, &path, from)? {
+            // Frames of earlier laps are many; their headers are enough to pass over them.
+            let header = self.header_at(disk, &path, block)?;
+            let later = header.is_some_and(|header| header.link.sequence > link.sequence);
+            if later
+                && self
+                    .frame_at(disk, file, block)?
+                    .is_some_and(|frame| vouches(&frame))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
