@@ -8,6 +8,7 @@ import pytest
 
 from clients import harness
 from clients.harness import Broker
+from clients.tools import require_tool
 
 BrokerFactory = Callable[..., Broker]
 
