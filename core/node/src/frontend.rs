@@ -395,6 +395,9 @@ impl Frontend {
                 }
             }
             Err(error) => {
+                if let Some(slot) = self.slot(ticket) {
+                    *slot = Slot::Busy;
+                }
                 out.push(FrontendOutput::Close(
                     id,
                     CloseReason::Malformed(error.to_string()),
@@ -528,7 +531,48 @@ impl Frontend {
 
     fn tick(&mut self, now: Now, out: &mut Vec<FrontendOutput>) {
         while let Some(ticket) = self.timers.pop_due(now.mono) {
-            self.fetch_expired(now, ticket, out);
+            if matches!(self.slot(ticket), Some(Slot::Fetch(_))) {
+                self.fetch_expired(now, ticket, out);
+            } else {
+                self.time_produces(now, ticket.connection, out);
+            }
+        }
+    }
+
+    /// Makes sure that a timer runs for the oldest produce of a connection: one, however many are in
+    /// flight, as they give up in the order in which they came, or nearly so.
+    pub(crate) fn watch_produce(&mut self, ticket: Ticket) {
+        let Some(connection) = self.connection(ticket.connection) else {
+            return;
+        };
+        if connection.produce_timed {
+            return;
+        }
+        if let Some((request, deadline)) = connection.oldest_produce() {
+            connection.produce_timed = true;
+            self.timers.arm(deadline, Ticket { request, ..ticket });
+        }
+    }
+
+    /// Answers produces whose clients give up now, and times the next one.
+    fn time_produces(&mut self, now: Now, id: ConnectionId, out: &mut Vec<FrontendOutput>) {
+        let frontend = self.config.id;
+        while let Some(connection) = self.connection(id) {
+            let Some((request, deadline)) = connection.oldest_produce() else {
+                connection.produce_timed = false;
+                return;
+            };
+            let ticket = Ticket {
+                frontend,
+                connection: id,
+                request,
+            };
+            if deadline > now.mono {
+                connection.produce_timed = true;
+                self.timers.arm(deadline, ticket);
+                return;
+            }
+            self.produce_expired(now, ticket, out);
         }
     }
 }

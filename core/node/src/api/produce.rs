@@ -48,10 +48,18 @@ pub(crate) struct ProduceSlot {
     arrival: Arrival,
 }
 
-/// What a request brought, for metrics.
+impl ProduceSlot {
+    /// When the client gives up, by the request's `timeout_ms`.
+    pub(crate) const fn deadline(&self) -> Mono {
+        self.arrival.deadline
+    }
+}
+
+/// What a request brought, for metrics and for its timeout.
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
     at: Mono,
+    deadline: Mono,
     acks: i16,
     batches: u32,
     records: u64,
@@ -59,12 +67,13 @@ struct Arrival {
 }
 
 impl Arrival {
-    fn of(now: Now, acks: i16, accepted: &[(u32, Accepted)]) -> Self {
+    fn of(now: Now, produce: &ProduceRequest<'_>, accepted: &[(u32, Accepted)]) -> Self {
         let records =
             |accepted: &Accepted| u64::from(accepted.header.record_count().unsigned_abs());
         Self {
             at: now.mono,
-            acks,
+            deadline: now.mono.plus_ms(i64::from(produce.timeout_ms)),
+            acks: produce.acks,
             batches: u32::try_from(accepted.len()).unwrap_or(u32::MAX),
             records: accepted.iter().map(|(_, accepted)| records(accepted)).sum(),
             bytes: accepted
@@ -167,10 +176,10 @@ impl Frontend {
             return Err(CloseReason::UnacknowledgedFailure(error));
         }
         let ticket = if acked {
-            let arrival = Arrival::of(now, produce.acks, &accepted);
+            let arrival = Arrival::of(now, &produce, &accepted);
             self.take_produce_slot(id, request, parts, arrival)
         } else {
-            self.observe(Arrival::of(now, 0, &accepted).done(now));
+            self.observe(Arrival::of(now, &produce, &accepted).done(now));
             None
         };
         for (part, batch) in accepted {
@@ -193,6 +202,7 @@ impl Frontend {
         }
         if let Some(ticket) = ticket {
             self.finish_produce(now, ticket, out);
+            self.watch_produce(ticket);
         }
         Ok(Ok(()))
     }
@@ -328,6 +338,26 @@ impl Frontend {
             };
             slot.waiting = slot.waiting.saturating_sub(1);
         }
+        self.finish_produce(now, ticket, out);
+    }
+
+    /// The client has waited as long as it wants to. The batch may still become durable; a retry by
+    /// an idempotent producer is then answered as the duplicate it is.
+    pub(crate) fn produce_expired(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        out: &mut Vec<FrontendOutput>,
+    ) {
+        let Some(Slot::Produce(slot)) = self.slot(ticket) else {
+            return;
+        };
+        for part in slot.parts.as_mut_slice() {
+            if matches!(part.result, PartResult::Waiting) {
+                part.result = PartResult::Failed(ErrorCode::RequestTimedOut);
+            }
+        }
+        slot.waiting = 0;
         self.finish_produce(now, ticket, out);
     }
 

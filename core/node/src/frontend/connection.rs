@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use chronik_model::Mono;
 
 use super::slots::Slot;
 use crate::api::fetch::FetchSlot;
@@ -16,6 +17,8 @@ pub(super) struct Connection {
     pub(super) barrier: bool,
     /// Frames that arrived behind a barrier.
     pub(super) backlog: VecDeque<Bytes>,
+    /// A timer runs for the oldest produce in flight.
+    pub(super) produce_timed: bool,
     slots: VecDeque<Slot>,
     /// Number of the request in the first slot.
     first: u64,
@@ -28,6 +31,7 @@ impl Connection {
             id,
             barrier: false,
             backlog: VecDeque::new(),
+            produce_timed: false,
             slots: VecDeque::new(),
             first: 0,
             paused: false,
@@ -63,6 +67,20 @@ impl Connection {
     pub(super) fn resumes(&mut self, limit: usize) -> bool {
         let room = self.slots.len() + self.backlog.len() < limit;
         room && std::mem::take(&mut self.paused)
+    }
+
+    /// The oldest produce in flight, and when its client gives up.
+    pub(super) fn oldest_produce(&self) -> Option<(u64, Mono)> {
+        let mut numbered = (self.first..).zip(&self.slots);
+        numbered.find_map(|(request, slot)| match slot {
+            Slot::Produce(produce) => Some((request, produce.deadline())),
+            Slot::Ready(_)
+            | Slot::Busy
+            | Slot::Fetch(_)
+            | Slot::Partitions(_)
+            | Slot::Controller(_)
+            | Slot::ProducerId(_) => None,
+        })
     }
 
     /// Fetches that shards may be watching for.

@@ -1,4 +1,4 @@
-//! Deadlines of parked fetches.
+//! Deadlines of parked fetches, and of the oldest produce of each connection.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +7,7 @@ use chronik_model::Mono;
 
 use crate::messages::Ticket;
 
-/// Deadlines in order. A deadline whose fetch was answered before passes without effect.
+/// Deadlines in order. A deadline whose request was answered before passes without effect.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Mono, Ticket)>>,

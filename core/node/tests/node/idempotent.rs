@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use chronik_model::ErrorCode;
 use chronik_protocol::messages::ProduceResponse;
 
 use crate::harness::client::{Batch, Call, Topic, batch, produce_errors};
@@ -159,5 +160,38 @@ fn a_duplicate_gets_the_first_offset_and_not_before_it_is_durable() {
             );
         }
         assert_eq!(sim.read_whole(one, topic, 0).len(), 4);
+    }
+}
+
+#[test]
+fn a_produce_that_waits_too_long_is_told_so_and_its_retry_finds_it() {
+    const TIMED_OUT: i16 = ErrorCode::RequestTimedOut.code();
+    for seed in seeds(10) {
+        let mut sim = Sim::new(seed);
+        let (one, other) = (sim.connect(0), sim.connect(1));
+        let topic = sim.create(one, "t", 2, &[]);
+        let id = sim.producer_id(one);
+        sim.settle();
+        sim.node.journal.held = true;
+        let sent = batch(&values(&mut sim, 2), 0, Some((id, 0)));
+        let first = sim.produce(one, topic, -1, &[(0, sent.clone())]).unwrap();
+        sim.run_for(20_000);
+        let later = batch(&values(&mut sim, 2), 0, None);
+        let second = sim.produce(one, topic, -1, &[(1, later)]).unwrap();
+        sim.run_for(9_000);
+        assert!(!sim.answered(first), "seed {seed}: 29 of 30 s have passed");
+        sim.run_for(2_000);
+        assert!(!sim.answered(second), "seed {seed}: 11 of 30 s have passed");
+        let response: ProduceResponse = sim.wait(first);
+        assert_eq!(produce_errors(&response), [TIMED_OUT], "seed {seed}");
+        sim.node.journal.held = false;
+        sim.settle();
+        let response: ProduceResponse = sim.wait(second);
+        assert_eq!(produce_errors(&response), [0]);
+        let retried = sim.produce(other, topic, -1, &[(0, sent)]).unwrap();
+        let response: ProduceResponse = sim.wait(retried);
+        assert_eq!(produce_errors(&response), [0]);
+        assert_eq!(response.responses[0].partition_responses[0].base_offset, 0);
+        assert_eq!(sim.read_whole(one, topic, 0).len(), 2, "seed {seed}");
     }
 }
