@@ -333,3 +333,40 @@ fn named(fetch: &FetchRequest<'_>, image: &MetadataImage) -> Vec<Wanted> {
     }
     wanted
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chronik_protocol::messages::{self, StrBytes, TopicName, fetch_request};
+
+    use super::*;
+
+    fn body(session: (i32, i32), topic: Option<&'static str>, version: i16) -> Bytes {
+        let mut request = messages::FetchRequest::default();
+        (request.session_id, request.session_epoch) = session;
+        if let Some(name) = topic {
+            let mut topic = fetch_request::FetchTopic::default();
+            topic.topic = TopicName(StrBytes::from_static_str(name));
+            topic.partitions = vec![fetch_request::FetchPartition::default()];
+            request.topics.push(topic);
+        }
+        messages::encode_body(version, &request).unwrap()
+    }
+
+    #[test]
+    fn a_session_opened_by_name_is_not_continued_by_id() {
+        let image = MetadataImage::default();
+        let mut sessions = FetchSessions::new(FrontendId(0), 10);
+        let opening = body((0, OPEN), Some("t"), 12);
+        let fetch = FetchRequest::decode(&opening, 12).unwrap();
+        let id = sessions.open(&fetch, false, &image).unwrap().session_id;
+        assert_ne!(id, 0);
+        let by_id = body((id, 1), None, 13);
+        let fetch = FetchRequest::decode(&by_id, 13).unwrap();
+        let refused = sessions.open(&fetch, true, &image).err();
+        assert_eq!(refused, Some(ErrorCode::FetchSessionTopicIdError));
+        let by_name = body((id, 1), None, 12);
+        let fetch = FetchRequest::decode(&by_name, 12).unwrap();
+        assert!(sessions.open(&fetch, false, &image).unwrap().incremental);
+    }
+}
