@@ -36,6 +36,15 @@ impl MetadataDelta {
         *self == Self::default()
     }
 
+    /// Whether topics or partitions came or went.
+    #[must_use]
+    pub fn topics_changed(&self) -> bool {
+        let unchanged = self.topics_deleted.is_empty()
+            && self.topics_created.is_empty()
+            && self.partitions_created.is_empty();
+        self.reset || !unchanged
+    }
+
     pub(crate) fn partition_changed(&mut self, partition: TopicPartition) {
         if !self.partitions_created.contains(&partition) {
             self.partitions_changed.insert(partition);

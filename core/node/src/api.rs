@@ -7,7 +7,7 @@ use chronik_model::{ErrorCode, Now, TopicPartition};
 use chronik_protocol::messages::{DecodeError, EncodeError};
 use chronik_protocol::{ApiKey, ApiVersionRange, WireError};
 
-use crate::messages::{PartitionAnswer, PartitionOp};
+use crate::messages::{PartitionAnswer, PartitionOp, Peer};
 use crate::view::{ClusterView, Identity};
 
 mod alter_configs;
@@ -42,6 +42,8 @@ pub(crate) struct Request<'a> {
     pub(crate) version: i16,
     /// Echoed in the reply.
     pub(crate) correlation_id: i32,
+    /// What the client calls itself.
+    pub(crate) client_id: Option<&'a str>,
     /// What is behind the header.
     pub(crate) body: &'a Bytes,
 }
@@ -53,6 +55,8 @@ pub(crate) struct Context<'a> {
     pub(crate) view: &'a ClusterView,
     /// This broker.
     pub(crate) identity: &'a Identity,
+    /// Who asks.
+    pub(crate) peer: &'a Peer,
     /// The time of this step.
     #[expect(dead_code, reason = "handlers of quotas and groups will ask")]
     pub(crate) now: Now,

@@ -21,7 +21,7 @@ use chronik_protocol::ApiVersionRange;
 use crate::api::fetch::FetchSessions;
 use crate::api::{Context, HandlerError, Outcome, Request};
 use crate::messages::{
-    ConnectionId, FrontendId, Pieces, ShardId, ShardReply, ShardRequest, Ticket,
+    ConnectionId, FrontendId, Peer, Pieces, ShardId, ShardReply, ShardRequest, Ticket,
 };
 use crate::view::{ClusterView, Identity};
 use connection::Connection;
@@ -45,7 +45,7 @@ pub struct FrontendConfig {
 #[derive(Debug)]
 pub enum FrontendInput {
     /// A connection was accepted.
-    Connected(ConnectionId),
+    Connected(ConnectionId, Peer),
     /// A whole request frame arrived, without its length prefix.
     Frame(ConnectionId, Bytes),
     /// The peer is gone.
@@ -136,6 +136,8 @@ pub struct Frontend {
     wants_producer_id: VecDeque<Ticket>,
     producer_ids_asked: bool,
     observations: Vec<Observation>,
+    /// The peer of a connection that is gone.
+    nobody: Arc<Peer>,
 }
 
 impl Frontend {
@@ -156,13 +158,17 @@ impl Frontend {
             wants_producer_id: VecDeque::new(),
             producer_ids_asked: false,
             observations: Vec::new(),
+            nobody: Arc::new(Peer {
+                listener: 0,
+                host: "".into(),
+            }),
         }
     }
 
     /// Takes one input; what is to be done goes to `out`.
     pub fn step(&mut self, now: Now, input: FrontendInput, out: &mut Vec<FrontendOutput>) {
         match input {
-            FrontendInput::Connected(id) => self.connected(id),
+            FrontendInput::Connected(id, peer) => self.connected(id, peer),
             FrontendInput::Frame(id, frame) => self.frame(now, id, frame, out),
             FrontendInput::Closed(id) => self.closed(id, out),
             FrontendInput::Shard(reply) => self.shard_reply(now, reply, out),
@@ -229,13 +235,13 @@ impl Frontend {
         self.connection(ticket.connection)?.slot(ticket.request)
     }
 
-    fn connected(&mut self, id: ConnectionId) {
+    fn connected(&mut self, id: ConnectionId, peer: Peer) {
         let index = id.index as usize;
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }
         if let Some(place) = self.connections.get_mut(index) {
-            *place = Some(Connection::new(id));
+            *place = Some(Connection::new(id, Arc::new(peer)));
         }
     }
 
@@ -259,6 +265,11 @@ impl Frontend {
                 ));
             }
         }
+    }
+
+    fn peer(&mut self, id: ConnectionId) -> Arc<Peer> {
+        let known = self.connection(id).map(|it| Arc::clone(&it.peer));
+        known.unwrap_or_else(|| Arc::clone(&self.nobody))
     }
 
     fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
@@ -310,6 +321,7 @@ impl Frontend {
             api_key: row.key,
             version: header.api_version,
             correlation_id: header.correlation_id,
+            client_id: header.client_id,
             body: &body,
         };
         let handled = if row.key == chronik_protocol::ApiKey::Produce {
@@ -317,10 +329,11 @@ impl Frontend {
         } else if row.key == chronik_protocol::ApiKey::Fetch {
             self.fetch(now, id, &request, out)
         } else {
-            let view = Arc::clone(&self.view);
+            let (view, peer) = (Arc::clone(&self.view), self.peer(id));
             let context = Context {
                 view: &view,
                 identity: &self.config.identity,
+                peer: &peer,
                 now,
             };
             (row.handler)(&context, &request).map(|outcome| self.start(now, id, outcome, out))
@@ -453,10 +466,11 @@ impl Frontend {
         let Some(finish) = self.slot(ticket).and_then(Slot::take_controller) else {
             return;
         };
-        let view = Arc::clone(&self.view);
+        let (view, peer) = (Arc::clone(&self.view), self.peer(id));
         let context = Context {
             view: &view,
             identity: &self.config.identity,
+            peer: &peer,
             now,
         };
         let frame = finish(&context, reply).map(Pieces::One);

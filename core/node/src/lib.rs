@@ -27,7 +27,7 @@ pub use frontend::{
 };
 pub use messages::{
     ConnectionId, FetchPart, FetchParts, FetchedPart, FrontendId, PartitionAnswer, PartitionOp,
-    Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest, Ticket,
+    Peer, Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest, Ticket,
 };
 pub use quorum::{Quorum, QuorumInput, QuorumOutput};
 pub use shard::{PartitionStatus, Shard, ShardConfig, ShardInput, ShardOutputs, TrimAnswer};

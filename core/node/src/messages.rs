@@ -1,6 +1,7 @@
 //! What the machines say to each other.
 
 use bytes::Bytes;
+use chronik_coordinator::{GroupRequest, GroupResponse};
 use chronik_model::batch::BatchHeader;
 use chronik_model::{ErrorCode, LeaderEpoch, Offset, TopicPartition};
 
@@ -33,6 +34,15 @@ pub struct ConnectionId {
     pub index: u32,
     /// Counts connections in that place.
     pub generation: u32,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The listener it came in on, as an index into the broker's listeners.
+    pub listener: usize,
+    /// Address without port, for group members and logs.
+    pub host: Box<str>,
 }
 
 /// Where an answer belongs: the reply slot of one request.
@@ -142,7 +152,7 @@ pub struct FetchPart {
 }
 
 /// An operation on one partition that is neither produce nor fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartitionOp {
     /// ListOffsets: one of the special timestamps, or a time in ms.
     ListOffset {
@@ -157,10 +167,12 @@ pub enum PartitionOp {
         /// New log start.
         before: Offset,
     },
+    /// A request to the group coordinator of this partition of `__consumer_offsets`.
+    Group(Box<GroupRequest>),
 }
 
 /// The answer to a [`PartitionOp`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartitionAnswer {
     /// ListOffsets found this; offset and timestamp -1 for nothing.
     Offset {
@@ -173,6 +185,8 @@ pub enum PartitionAnswer {
     },
     /// DeleteRecords is durable.
     LogStart(Offset),
+    /// What the group coordinator says.
+    Group(Box<GroupResponse>),
     /// Refused.
     Failed(ErrorCode),
 }

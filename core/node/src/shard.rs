@@ -2,6 +2,7 @@
 
 mod disk;
 mod fetch;
+mod groups;
 mod maintenance;
 mod metadata;
 mod operations;
@@ -22,9 +23,11 @@ use chronik_storage::store::{DELETION_UNDERWAY, StoreLimits, TrimProgress};
 use chronik_storage::{LogSlot, LogStore};
 use rustc_hash::FxHashMap;
 
-use crate::messages::{ShardId, ShardReply, ShardRequest, Ticket};
+use crate::messages::{PartitionOp, ShardId, ShardReply, ShardRequest, Ticket};
 use crate::view::ClusterView;
 use fetch::{ColdReads, Watches};
+use groups::Groups;
+pub(crate) use groups::OFFSETS_TOPIC;
 use operations::Lookups;
 use partition::Partition;
 pub use partition::PartitionStatus;
@@ -40,6 +43,8 @@ pub struct ShardConfig {
     pub limits: StoreLimits,
     /// No log of the directory has this id or a larger one.
     pub next_log_id: u64,
+    /// Makes the ids of group members; another one with every start.
+    pub seed: u64,
     /// Largest batch that the journal can take.
     pub max_batch_bytes: usize,
 }
@@ -123,6 +128,7 @@ pub struct Shard {
     watches: Watches,
     cold: ColdReads,
     lookups: Lookups,
+    groups: Groups,
     /// Control tokens and what they were for.
     controls: FxHashMap<u64, Control>,
     next_control: u64,
@@ -177,6 +183,7 @@ impl Shard {
             watches: Watches::default(),
             cold: ColdReads::default(),
             lookups: Lookups::default(),
+            groups: Groups::default(),
             controls: FxHashMap::default(),
             next_control: 0,
             metadata,
@@ -194,7 +201,7 @@ impl Shard {
             ShardInput::EndTurn => self.store.end_turn(),
             ShardInput::Committed(frame) => self.committed(&frame, out),
             ShardInput::JournalFailed(reason) => self.go_offline(&reason, out),
-            ShardInput::Disk(done) => self.disk_done(done, out),
+            ShardInput::Disk(done) => self.disk_done(now, done, out),
             ShardInput::View(view, delta) => self.apply_view(now, view, &delta, out),
             ShardInput::Persist {
                 sequence,
@@ -213,7 +220,10 @@ impl Shard {
             }
             ShardInput::DiskFull(true) => self.store.set_disk_full(true),
             ShardInput::DiskFull(false) => self.store.retry_writes(),
-            ShardInput::Tick => self.maintain(now),
+            ShardInput::Tick => {
+                self.maintain(now);
+                self.tick_groups(now, out);
+            }
         }
         self.settle(now, out);
     }
@@ -232,7 +242,8 @@ impl Shard {
     /// When [`ShardInput::Tick`] is wanted.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        self.maintenance.next()
+        let maintenance = self.maintenance.next().into_iter();
+        maintenance.chain(self.groups.deadline()).min()
     }
 
     /// Why the directory is offline, if it is.
@@ -252,6 +263,12 @@ impl Shard {
             ShardRequest::Produce(part) => self.produce(now, &part, out),
             ShardRequest::Fetch(parts) => self.fetch(parts, out),
             ShardRequest::CancelFetch(ticket) => self.watches.cancel(ticket),
+            ShardRequest::Partition {
+                ticket,
+                part,
+                partition,
+                op: PartitionOp::Group(request),
+            } => self.ask_group(now, (ticket, part), partition, *request, out),
             ShardRequest::Partition {
                 ticket,
                 part,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronik_controller::{MetadataDelta, MetadataImage, TopicImage};
+use chronik_coordinator::{TopicInfo, Topics};
 use chronik_model::config::{BrokerConfig, Layers, TopicConfig};
 use chronik_model::{NodeId, PartitionIndex, TopicId, TopicPartition};
 use imbl::OrdMap;
@@ -37,6 +38,8 @@ pub struct ClusterView {
     pub topics: OrdMap<TopicId, Arc<TopicConfig>>,
     /// This broker.
     pub node_id: NodeId,
+    /// Offset of the last change to a topic or its partitions.
+    pub topics_version: i64,
 }
 
 /// What [`Layers`] borrow where nothing was set.
@@ -93,6 +96,7 @@ pub struct ViewBuilder {
     node_id: NodeId,
     static_broker: Arc<BTreeMap<String, String>>,
     topics: OrdMap<TopicId, Arc<TopicConfig>>,
+    topics_version: i64,
 }
 
 impl ViewBuilder {
@@ -103,13 +107,18 @@ impl ViewBuilder {
             node_id,
             static_broker,
             topics: OrdMap::new(),
+            topics_version: 0,
         }
     }
 
     /// The view of an image, given what changed since the one before.
     pub fn build(&mut self, image: Arc<MetadataImage>, delta: &MetadataDelta) -> Arc<ClusterView> {
+        if delta.topics_changed() {
+            self.topics_version = image.offset().0;
+        }
         let mut view = ClusterView {
             image,
+            topics_version: self.topics_version,
             broker: BrokerConfig::resolve(&Layers::of_static(&self.static_broker)),
             static_broker: Arc::clone(&self.static_broker),
             topics: OrdMap::new(),
@@ -139,5 +148,37 @@ impl ViewBuilder {
         }
         view.topics = self.topics.clone();
         Arc::new(view)
+    }
+}
+
+/// The topics of a view, as group coordinators see them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ViewTopics<'a>(pub(crate) &'a ClusterView);
+
+impl Topics for ViewTopics<'_> {
+    fn by_name(&self, name: &str) -> Option<TopicInfo<'_>> {
+        self.0.image.topic_by_name(name).map(|topic| info(topic))
+    }
+
+    fn by_id(&self, id: TopicId) -> Option<TopicInfo<'_>> {
+        self.0.image.topic(id).map(|topic| info(topic))
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(TopicInfo<'_>)) {
+        for topic in self.0.image.topics() {
+            each(info(topic));
+        }
+    }
+
+    fn version(&self) -> i64 {
+        self.0.topics_version
+    }
+}
+
+fn info(topic: &TopicImage) -> TopicInfo<'_> {
+    TopicInfo {
+        name: topic.name.as_str(),
+        id: topic.id,
+        partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
     }
 }

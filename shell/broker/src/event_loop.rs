@@ -15,7 +15,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use chronik_model::{Mono, Now};
 use chronik_node::{
-    ConnectionId, Frontend, FrontendInput, FrontendOutput, Observation, QuorumInput, ShardInput,
+    ConnectionId, Frontend, FrontendInput, FrontendOutput, Observation, Peer, QuorumInput,
+    ShardInput,
 };
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -193,7 +194,7 @@ impl EventLoop {
     fn message(&mut self, now: Now, message: LoopMessage) {
         match message {
             LoopMessage::Frontend(input) => self.step(now, input),
-            LoopMessage::Accepted(stream) => self.adopt(now, stream),
+            LoopMessage::Accepted(stream, peer) => self.adopt(now, stream, peer),
             LoopMessage::Drain => {
                 self.draining = true;
                 self.listeners.clear();
@@ -202,13 +203,13 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self, now: Now, listener: usize) {
+    fn accept(&mut self, now: Now, index: usize) {
         loop {
-            let Some(listener) = self.listeners.get(listener) else {
+            let Some(listener) = self.listeners.get(index) else {
                 return;
             };
-            let stream = match listener.accept() {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match listener.accept() {
+                Ok((stream, address)) => (stream, peer(index, address)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     tracing::warn!(%error, "a connection can not be accepted");
@@ -218,14 +219,14 @@ impl EventLoop {
             let turn = self.next_loop % self.config.loop_count.max(1);
             self.next_loop = turn + 1;
             if turn == self.config.index {
-                self.adopt(now, stream);
+                self.adopt(now, stream, peer);
             } else if let Some(other) = self.hub.loops().get(turn) {
-                other.send([LoopMessage::Accepted(stream)]);
+                other.send([LoopMessage::Accepted(stream, peer)]);
             }
         }
     }
 
-    fn adopt(&mut self, now: Now, mut stream: TcpStream) {
+    fn adopt(&mut self, now: Now, mut stream: TcpStream, peer: Peer) {
         if self.connections.len() - self.free.len() >= self.config.max_connections {
             tracing::warn!("max.connections reached: a connection was refused");
             return;
@@ -256,7 +257,7 @@ impl EventLoop {
             *place = Some(connection);
         }
         self.counters.connection_opened();
-        self.step(now, FrontendInput::Connected(id));
+        self.step(now, FrontendInput::Connected(id, peer));
         self.unread.push_back(id);
     }
 
@@ -593,5 +594,13 @@ const fn acks_label(acks: i16) -> AcksLabel {
         0 => AcksLabel::None,
         1 => AcksLabel::Leader,
         _ => AcksLabel::All,
+    }
+}
+
+fn peer(listener: usize, address: std::net::SocketAddr) -> Peer {
+    let host = address.ip().to_canonical().to_string();
+    Peer {
+        listener,
+        host: host.into(),
     }
 }

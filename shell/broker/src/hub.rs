@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chronik_model::Mono;
 use chronik_node::{
-    ClusterView, FrontendId, FrontendInput, Quorum, QuorumInput, QuorumOutput, Shard, ShardId,
-    ShardInput, ShardOutputs, ShardReply, TrimAnswer,
+    ClusterView, FrontendId, FrontendInput, Peer, Quorum, QuorumInput, QuorumOutput, Shard,
+    ShardId, ShardInput, ShardOutputs, ShardReply, TrimAnswer,
 };
 use chronik_storage::disk::{DiskOp, DiskRequest};
 use chronik_storage::journal::JournalStart;
@@ -26,7 +26,7 @@ pub(crate) enum LoopMessage {
     /// For its frontend.
     Frontend(FrontendInput),
     /// A connection that another loop accepted.
-    Accepted(mio::net::TcpStream),
+    Accepted(mio::net::TcpStream, Peer),
     /// Read no more requests.
     Drain,
     /// Close everything and end.

@@ -13,9 +13,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storage", &["model"]),
     ("replication", &["model"]),
     ("controller", &["model"]),
+    ("coordinator", &["model"]),
     (
         "node",
-        &["model", "protocol", "storage", "replication", "controller"],
+        &[
+            "model",
+            "protocol",
+            "storage",
+            "replication",
+            "controller",
+            "coordinator",
+        ],
     ),
     // No `protocol`: the broker reads frames through `node`, and wire structs stop at its door.
     ("broker", &["model", "storage", "controller", "node", "cli"]),

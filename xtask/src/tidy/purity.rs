@@ -16,6 +16,7 @@ const PURE_CRATES: &[&str] = &[
     "proto-kafka",
     "protobuf",
     "raft",
+    "regex",
     "rustc-hash",
     "slog",
     "snap",

@@ -108,11 +108,54 @@ pub struct ReplicationSettings {
     pub replica_lag_time_max_ms: i64,
 }
 
-/// Groups and their offsets.
+/// Which protocols a group with members may change between (`group.consumer.migration.policy`,
+/// KIP-848).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// Neither way.
+    Disabled,
+    /// From the classic to the consumer protocol.
+    Upgrade,
+    /// From the consumer to the classic protocol.
+    Downgrade,
+    /// Both ways.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    fn parse(text: &str) -> Self {
+        match text.to_ascii_lowercase().as_str() {
+            "disabled" => Self::Disabled,
+            "upgrade" => Self::Upgrade,
+            "downgrade" => Self::Downgrade,
+            _ => Self::Bidirectional,
+        }
+    }
+
+    /// Whether a classic group may become a consumer group.
+    #[must_use]
+    pub const fn allows_upgrade(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Bidirectional)
+    }
+
+    /// Whether a consumer group may become a classic group.
+    #[must_use]
+    pub const fn allows_downgrade(self) -> bool {
+        matches!(self, Self::Downgrade | Self::Bidirectional)
+    }
+}
+
+/// Groups and their offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSettings {
+    /// Assignors of the new protocol, the default first.
+    pub consumer_assignors: Vec<String>,
     /// Heartbeat interval of the new protocol.
     pub consumer_heartbeat_interval_ms: i32,
+    /// Which protocols a group may change between while it has members.
+    pub consumer_migration: MigrationPolicy,
+    /// Time after which a regular expression is matched again.
+    pub consumer_regex_refresh_interval_ms: i32,
     /// Members of a group of the new protocol.
     pub consumer_max_size: usize,
     /// Session timeout of the new protocol.
@@ -233,6 +276,9 @@ fn groups(broker: &Broker<'_>) -> GroupSettings {
     const MILLIS_PER_MINUTE: i64 = 60_000;
     let retention_minutes: i64 = broker.number("offsets.retention.minutes");
     GroupSettings {
+        consumer_assignors: broker.list("group.consumer.assignors"),
+        consumer_migration: MigrationPolicy::parse(&broker.text("group.consumer.migration.policy")),
+        consumer_regex_refresh_interval_ms: broker.number("group.consumer.regex.refresh.interval.ms"),
         consumer_heartbeat_interval_ms: broker.number("group.consumer.heartbeat.interval.ms"),
         consumer_max_size: broker.number("group.consumer.max.size"),
         consumer_session_timeout_ms: broker.number("group.consumer.session.timeout.ms"),
@@ -288,6 +334,12 @@ impl<'a> Broker<'a> {
     fn limit<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
         let value: i64 = self.number(name);
         T::try_from(value).ok().filter(|_| value >= 0)
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name);
+        let items = text.split(',').map(str::trim);
+        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
     fn flag(&self, name: &str) -> bool {
@@ -369,6 +421,9 @@ mod tests {
         };
         assert_eq!(replication(&broker), expected);
         let expected = GroupSettings {
+            consumer_assignors: vec!["uniform".to_owned(), "range".to_owned()],
+            consumer_migration: MigrationPolicy::Bidirectional,
+            consumer_regex_refresh_interval_ms: 600_000,
             consumer_heartbeat_interval_ms: 5000,
             consumer_max_size: 2_147_483_647,
             consumer_session_timeout_ms: 45_000,

@@ -66,7 +66,9 @@ fn topic_result(topic: ByTopic<PartitionAnswer>) -> DeleteRecordsTopicResult {
             PartitionAnswer::LogStart(start) => (start.0, ErrorCode::None),
             PartitionAnswer::Failed(error) => (NO_LOW_WATERMARK, error),
             // An answer to another question.
-            PartitionAnswer::Offset { .. } => (NO_LOW_WATERMARK, ErrorCode::UnknownServerError),
+            PartitionAnswer::Offset { .. } | PartitionAnswer::Group(_) => {
+                (NO_LOW_WATERMARK, ErrorCode::UnknownServerError)
+            }
         };
         DeleteRecordsPartitionResult::default()
             .with_partition_index(index)

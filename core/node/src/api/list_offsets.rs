@@ -110,7 +110,7 @@ fn partition_response(
         }
         PartitionAnswer::Failed(error) => response.with_error_code(error.code()),
         // An answer to another question.
-        PartitionAnswer::LogStart(_) => {
+        PartitionAnswer::LogStart(_) | PartitionAnswer::Group(_) => {
             response.with_error_code(ErrorCode::UnknownServerError.code())
         }
     }

@@ -1,18 +1,20 @@
 //! One connection's requests in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chronik_model::Mono;
 
 use super::slots::Slot;
 use crate::api::fetch::FetchSlot;
-use crate::messages::{ConnectionId, Pieces};
+use crate::messages::{ConnectionId, Peer, Pieces};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
+    pub(super) peer: Arc<Peer>,
     /// A request waits for the controller: later ones go to the backlog.
     pub(super) barrier: bool,
     /// Frames that arrived behind a barrier.
@@ -26,9 +28,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) const fn new(id: ConnectionId) -> Self {
+    pub(super) const fn new(id: ConnectionId, peer: Arc<Peer>) -> Self {
         Self {
             id,
+            peer,
             barrier: false,
             backlog: VecDeque::new(),
             produce_timed: false,

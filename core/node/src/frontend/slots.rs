@@ -108,9 +108,11 @@ impl Frontend {
             return;
         };
         let view = std::sync::Arc::clone(&self.view);
+        let peer = self.peer(ticket.connection);
         let context = Context {
             view: &view,
             identity: &self.config.identity,
+            peer: &peer,
             now,
         };
         let answers = gathered.answers.into_iter().flatten().collect();

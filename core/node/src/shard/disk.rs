@@ -1,6 +1,6 @@
 //! What a shard makes of the journal's and the disk's answers.
 
-use chronik_model::ErrorCode;
+use chronik_model::{ErrorCode, Now};
 use chronik_storage::disk::DiskDone;
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::store::Completion;
@@ -41,9 +41,12 @@ impl Shard {
         }
     }
 
-    pub(super) fn disk_done(&mut self, done: DiskDone, out: &mut ShardOutputs) {
+    pub(super) fn disk_done(&mut self, now: Now, done: DiskDone, out: &mut ShardOutputs) {
         let was_online = self.store.offline().is_none();
         match self.store.disk_done(done) {
+            Some(Completion::Read { ticket, result }) if self.is_group_load(ticket) => {
+                self.group_load_done(now, ticket, result, out);
+            }
             Some(Completion::Read { ticket, result }) => self.cold_read_done(ticket, result, out),
             Some(Completion::Timestamp { ticket, result }) => self.lookup_done(ticket, result, out),
             None => {}
@@ -76,6 +79,7 @@ impl Shard {
                 });
             }
         }
+        self.fail_groups(out);
         let mut controls: Vec<_> = self.controls.drain().collect();
         controls.sort_unstable_by_key(|(token, _)| *token);
         for (_, control) in controls {

@@ -62,6 +62,14 @@ pub(super) struct ColdReads {
     next: u64,
 }
 
+impl ColdReads {
+    /// A number for a read that is not a fetch's.
+    pub(super) fn ticket(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+}
+
 #[derive(Debug)]
 struct ColdFetch {
     ticket: Ticket,

@@ -15,7 +15,7 @@ use chronik_storage::log::{LogConfig, PartitionLog};
 use chronik_storage::store::{Append, METADATA_DIRECTORY, METADATA_PARTITION};
 
 use super::partition::Partition;
-use super::{Control, Shard, ShardOutputs};
+use super::{Control, OFFSETS_TOPIC, Shard, ShardOutputs};
 use crate::messages::{ShardId, ShardReply};
 use crate::metadata_log::{encode_entry, vote_of};
 use crate::view::ClusterView;
@@ -57,6 +57,8 @@ impl Shard {
         for topic_id in reconfigured {
             self.configure_topic(now, &view, topic_id);
         }
+        self.load_groups(now, out);
+        self.groups_see(now, &view, delta, out);
     }
 
     /// Lines about logs that no topic claims: they are kept, not served.
@@ -126,6 +128,9 @@ impl Shard {
             parked: VecDeque::new(),
         };
         self.host(slot, hosted);
+        if topic.name.as_str() == OFFSETS_TOPIC {
+            self.host_groups(slot, view);
+        }
         self.schedule_retention(now, slot);
     }
 
@@ -161,6 +166,7 @@ impl Shard {
             let Some(slot) = self.slots.remove(&partition) else {
                 continue;
             };
+            self.drop_groups(slot, out);
             if let Some(hosted) = self
                 .partitions
                 .get_mut(slot.0 as usize)

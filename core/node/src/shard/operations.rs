@@ -53,6 +53,8 @@ impl Shard {
             PartitionOp::DeleteRecords { before } => {
                 self.delete_records((ticket, part), slot, before)
             }
+            // Coordinators are asked in `groups.rs`.
+            PartitionOp::Group(_) => Err(ErrorCode::NotCoordinator),
         });
         let answer = match answer {
             Ok(Some(answer)) => answer,

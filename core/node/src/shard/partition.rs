@@ -107,6 +107,7 @@ impl Shard {
             partition.parked.pop_front();
         }
         let partition = partition.partition;
+        self.release_groups(slot, out);
         for ticket in self.watches.fire(partition) {
             out.replies.push(ShardReply::FetchReady(ticket));
         }

@@ -189,11 +189,18 @@ fn shards(
             count,
             limits,
             next_log_id: checkpoint.next_log_id,
+            seed: seed(directory.incarnation),
             max_batch_bytes,
         };
         Shard::new(shard, logs, checkpoint.vote)
     });
     shards.collect()
+}
+
+/// Another number with every start, for ids and election timeouts.
+fn seed(incarnation: [u8; 16]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = incarnation;
+    Rng::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])).next_u64()
 }
 
 fn start_pool(hub: &Arc<Hub>, config: &ServerConfig) -> std::io::Result<DiskPool> {
@@ -233,12 +240,11 @@ fn register(
     incarnation: [u8; 16],
     events: &Receiver<HubEvent>,
 ) -> Result<(), Failure> {
-    let [a, b, c, d, e, f, g, h, ..] = incarnation;
     let controller = ControllerConfig {
         node_id: identity.node_id,
         voters: vec![identity.node_id],
         cluster_id: identity.cluster_id.clone(),
-        seed: Rng::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])).next_u64(),
+        seed: seed(incarnation),
         settings: controller_settings(&config.static_broker),
         validator: Box::new(RegistryValidator),
         // The log of a lone broker is its snapshot.

@@ -22,7 +22,7 @@ use chronik_protocol::messages::{
 };
 
 use super::{Context, HandlerError, Outcome, Request, TABLE};
-use crate::messages::{PartitionAnswer, PartitionOp};
+use crate::messages::{PartitionAnswer, PartitionOp, Peer};
 use crate::view::{ClusterView, Identity, ViewBuilder};
 
 const CORRELATION_ID: i32 = 4711;
@@ -210,7 +210,10 @@ impl Cluster {
             }
             Outcome::Partitions(ops, after) => {
                 assert!(!ops.is_empty(), "nobody would finish the reply");
-                let answers = ops.iter().map(|(_, op)| partition_answer(*op)).collect();
+                let answers = ops
+                    .iter()
+                    .map(|(_, op)| partition_answer(op.clone()))
+                    .collect();
                 after(&context(&self.view, &self.identity), answers)
             }
             Outcome::ProducerId(after) => after(Ok(NEW_PRODUCER_ID)),
@@ -219,10 +222,16 @@ impl Cluster {
     }
 }
 
+static NOBODY: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(|| Peer {
+    listener: 0,
+    host: "127.0.0.1".into(),
+});
+
 fn context<'a>(view: &'a ClusterView, identity: &'a Identity) -> Context<'a> {
     Context {
         view,
         identity,
+        peer: &NOBODY,
         now: Now::default(),
     }
 }
@@ -239,6 +248,7 @@ fn handle(
         api_key: key,
         version,
         correlation_id: CORRELATION_ID,
+        client_id: Some("test"),
         body,
     };
     (row.handler)(&context(view, identity), &request).unwrap()
@@ -254,6 +264,7 @@ fn partition_answer(op: PartitionOp) -> PartitionAnswer {
         },
         PartitionOp::DeleteRecords { before: Offset(-1) } => PartitionAnswer::LogStart(Offset(77)),
         PartitionOp::DeleteRecords { before } => PartitionAnswer::LogStart(before),
+        PartitionOp::Group(_) => PartitionAnswer::Failed(ErrorCode::NotCoordinator),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use chronik_model::batch::{BatchBuilder, BatchSpec, ProducerState};
 use chronik_model::{ErrorCode, Now, ProducerEpoch, ProducerId, TopicId};
-use chronik_node::{CloseReason, ConnectionId, FrontendInput, Pieces};
+use chronik_node::{CloseReason, ConnectionId, FrontendInput, Peer, Pieces};
 use chronik_protocol::messages::{
     self, Decodable, Encodable, FetchResponse, ProduceRequest, ProduceResponse, StrBytes,
     TopicName,
@@ -211,7 +211,7 @@ impl Sim {
             closed: None,
             lost: false,
         });
-        self.step_frontend(frontend, FrontendInput::Connected(id));
+        self.step_frontend(frontend, FrontendInput::Connected(id, peer()));
         index
     }
 
@@ -420,4 +420,11 @@ pub(crate) fn produce_errors(response: &ProduceResponse) -> Vec<i16> {
         .iter()
         .flat_map(|topic| &topic.partition_responses);
     parts.map(|part| part.error_code).collect()
+}
+
+fn peer() -> Peer {
+    Peer {
+        listener: 0,
+        host: "127.0.0.1".into(),
+    }
 }

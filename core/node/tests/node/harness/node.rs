@@ -306,6 +306,7 @@ fn shards(options: &Options, recovered: Vec<PartitionLog>, checkpoint: &Checkpoi
             limits: options.limits,
             max_batch_bytes: usize::try_from(options.journal_file_bytes / 2).unwrap(),
             next_log_id: checkpoint.next_log_id,
+            seed: INCARNATION_SEED + u64::from(id),
         };
         Shard::new(config, logs, checkpoint.vote)
     };
