@@ -3,11 +3,17 @@
 use std::fmt;
 
 use chronik_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    Decodable, DeleteTopicsRequest, DeleteTopicsResponse, DescribeConfigsRequest,
-    DescribeConfigsResponse, Encodable, FetchRequest, FetchResponse, HeaderVersion,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse, CreateTopicsRequest, CreateTopicsResponse, Decodable,
+    DeleteGroupsRequest, DeleteGroupsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, Encodable, FetchRequest, FetchResponse,
+    FindCoordinatorRequest, FindCoordinatorResponse, HeaderVersion, HeartbeatRequest,
+    HeartbeatResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
+    ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    ProduceRequest, ProduceResponse, SyncGroupRequest, SyncGroupResponse,
 };
 
 /// A request together with its answer.
@@ -62,7 +68,8 @@ macro_rules! apis {
 }
 
 // Produce 13, Fetch 13 and DeleteTopics 6 replace topic names by ids (KIP-516). People type names,
-// and a name is enough for brokers from 2.5 up to at least 4.3, so the client stays below those.
+// and a name is enough for brokers from 2.5 up to at least 4.3, so the client stays below those. From
+// FindCoordinator 4 and OffsetFetch 8 on, a request asks for many groups; this client asks for one.
 apis! {
     ApiVersionsRequest => ApiVersionsResponse, reads ApiVersions 0..=3;
     MetadataRequest => MetadataResponse, reads Metadata 4..=12;
@@ -71,6 +78,18 @@ apis! {
     ListOffsetsRequest => ListOffsetsResponse, reads ListOffsets 1..=9;
     CreateTopicsRequest => CreateTopicsResponse, changes CreateTopics 4..=7;
     DeleteTopicsRequest => DeleteTopicsResponse, changes DeleteTopics 1..=5;
+    FindCoordinatorRequest => FindCoordinatorResponse, reads FindCoordinator 0..=3;
+    ListGroupsRequest => ListGroupsResponse, reads ListGroups 0..=5;
+    DescribeGroupsRequest => DescribeGroupsResponse, reads DescribeGroups 0..=6;
+    ConsumerGroupDescribeRequest => ConsumerGroupDescribeResponse, reads ConsumerGroupDescribe 0..=1;
+    DeleteGroupsRequest => DeleteGroupsResponse, changes DeleteGroups 0..=2;
+    OffsetFetchRequest => OffsetFetchResponse, reads OffsetFetch 1..=7;
+    OffsetCommitRequest => OffsetCommitResponse, changes OffsetCommit 2..=8;
+    JoinGroupRequest => JoinGroupResponse, reads JoinGroup 1..=7;
+    SyncGroupRequest => SyncGroupResponse, reads SyncGroup 0..=5;
+    HeartbeatRequest => HeartbeatResponse, reads Heartbeat 0..=4;
+    LeaveGroupRequest => LeaveGroupResponse, reads LeaveGroup 0..=2;
+    DescribeLogDirsRequest => DescribeLogDirsResponse, reads DescribeLogDirs 1..=4;
     DescribeConfigsRequest => DescribeConfigsResponse, reads DescribeConfigs 1..=4;
     IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, changes IncrementalAlterConfigs 0..=1;
 }

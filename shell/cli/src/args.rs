@@ -68,6 +68,9 @@ pub enum ClientCommand {
     Produce(ProduceArgs),
     /// Read records and print them.
     Consume(ConsumeArgs),
+    /// List, describe, move and delete consumer groups.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Read and change the configuration of topics and brokers.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -264,6 +267,125 @@ impl FromStr for StartOffset {
     }
 }
 
+/// What to do with consumer groups.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GroupCommand {
+    /// List the groups of the cluster.
+    List {
+        /// Only groups in this state (Stable, Empty, ...), repeatable.
+        #[arg(long, value_name = "STATE")]
+        state: Vec<String>,
+    },
+    /// Show state, members, committed offsets and lag of groups.
+    Describe {
+        /// Groups to show.
+        #[arg(required = true, value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Move the committed offsets of a group without members; without --execute, show what would be.
+    ResetOffsets(GroupResetArgs),
+    /// Delete groups without members, with their offsets.
+    Delete {
+        /// Groups to delete.
+        #[arg(required = true, value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+}
+
+/// Arguments of `group reset-offsets`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("where").required(true))]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct GroupResetArgs {
+    /// The group.
+    pub group: String,
+    /// Topic to move in, all of it or some partitions (orders:0,2), repeatable.
+    #[arg(long = "topic", group = "what", value_name = "TOPIC[:PARTITIONS]")]
+    pub topics: Vec<TopicSelection>,
+    /// Every partition that the group has committed.
+    #[arg(long, group = "what")]
+    pub all_topics: bool,
+    /// To the oldest record.
+    #[arg(long, group = "where")]
+    pub to_earliest: bool,
+    /// To the end.
+    #[arg(long, group = "where")]
+    pub to_latest: bool,
+    /// To this offset, or the nearest that the partition has.
+    #[arg(long, group = "where", value_name = "OFFSET", value_parser = parse_offset)]
+    pub to_offset: Option<Offset>,
+    /// Forwards, or backwards with a minus.
+    #[arg(
+        long,
+        group = "where",
+        value_name = "RECORDS",
+        allow_negative_numbers = true
+    )]
+    pub shift_by: Option<i64>,
+    /// To the first record at or after this time, in milliseconds since 1970.
+    #[arg(long, group = "where", value_name = "MILLISECONDS")]
+    pub to_timestamp: Option<i64>,
+    /// Do it.
+    #[arg(long)]
+    pub execute: bool,
+}
+
+impl GroupResetArgs {
+    /// Where the group goes.
+    #[must_use]
+    pub const fn to(&self) -> ResetTo {
+        if self.to_earliest {
+            return ResetTo::Earliest;
+        }
+        match (self.to_offset, self.shift_by, self.to_timestamp) {
+            (Some(offset), ..) => ResetTo::Offset(offset),
+            (None, Some(by), _) => ResetTo::Shift(by),
+            (None, None, Some(time_ms)) => ResetTo::Time(time_ms),
+            (None, None, None) => ResetTo::Latest,
+        }
+    }
+}
+
+/// Where a group goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetTo {
+    /// The log start offset.
+    Earliest,
+    /// The high watermark.
+    Latest,
+    /// This offset.
+    Offset(Offset),
+    /// So many records from where it is.
+    Shift(i64),
+    /// The first record at or after this time, in ms.
+    Time(i64),
+}
+
+/// A topic, or some of its partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSelection {
+    /// The topic.
+    pub topic: TopicName,
+    /// Its partitions; empty for all.
+    pub partitions: Vec<PartitionIndex>,
+}
+
+impl FromStr for TopicSelection {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (topic, partitions) = match text.split_once(':') {
+            None => (text, Vec::new()),
+            Some((topic, list)) => {
+                let partitions = list.split(',').map(parse_partition);
+                (topic, partitions.collect::<Result<_, _>>()?)
+            }
+        };
+        let topic = parse_topic(topic)?;
+        Ok(Self { topic, partitions })
+    }
+}
+
 /// What to do with configuration.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
@@ -437,6 +559,13 @@ fn parse_node(text: &str) -> Result<NodeId, String> {
 fn parse_from_zero(text: &str) -> Result<i32, String> {
     match text.parse() {
         Ok(number) if number >= 0 => Ok(number),
+        Ok(_) | Err(_) => Err("expected a number from 0".to_owned()),
+    }
+}
+
+fn parse_offset(text: &str) -> Result<Offset, String> {
+    match text.parse() {
+        Ok(offset) if offset >= 0 => Ok(Offset(offset)),
         Ok(_) | Err(_) => Err("expected a number from 0".to_owned()),
     }
 }

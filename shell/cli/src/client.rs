@@ -121,6 +121,12 @@ impl Client {
         sent
     }
 
+    /// Every broker of the cluster.
+    pub(crate) fn nodes(&mut self) -> Result<Vec<NodeId>, CliError> {
+        self.refresh_brokers()?;
+        Ok(self.brokers.keys().copied().collect())
+    }
+
     /// Every topic of the cluster.
     pub(crate) fn all_topics(&mut self) -> Result<Vec<Topic>, CliError> {
         let answer = self.metadata(None, IfMissing::Fail)?;

@@ -139,7 +139,7 @@ fn alter(
     let mut altered = AlterConfigsResource::default();
     altered.resource_type = resource_type(&resource);
     altered.resource_name = resource_name(&resource);
-    let mut table = Table::new(&["key", "result"]);
+    let mut table = Table::new(["key", "result"]);
     for (key, value) in values {
         let mut config = AlterableConfig::default();
         config.name = StrBytes::from_string((*key).to_owned());
@@ -191,7 +191,7 @@ fn send_alteration(
 }
 
 fn entry_table(entries: &[ConfigEntry]) -> Table {
-    let mut table = Table::new(&["key", "value", "source", "read_only"]);
+    let mut table = Table::new(["key", "value", "source", "read_only"]);
     for entry in entries {
         table.push(vec![
             json!(entry.name),

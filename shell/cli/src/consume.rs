@@ -10,12 +10,12 @@ use chronik_model::compression::{DecompressLimits, Decompressor};
 use chronik_model::{ErrorCode, NodeId, Offset, PartitionIndex, TopicName};
 use chronik_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use chronik_protocol::messages::fetch_response::PartitionData;
-use chronik_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use chronik_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest};
+use chronik_protocol::messages::{BrokerId, FetchRequest};
 
 use crate::args::{ConsumeArgs, GlobalArgs, OutputFormat, RecordFormat, StartOffset};
 use crate::client::{Client, IfMissing, Target, no_such_partition, wire_name};
 use crate::error::{CliError, is_transient};
+use crate::offsets::{EARLIEST, LATEST, list_offset};
 use crate::record_format::write_record;
 use crate::retry::Retry;
 
@@ -177,6 +177,10 @@ impl Consumer<'_> {
         Ok(found)
     }
 
+    fn list_offset(&mut self, index: PartitionIndex, timestamp: i64) -> Result<Offset, CliError> {
+        list_offset(self.client, &self.args.topic, index, timestamp)
+    }
+
     fn fetch_request(&self, indexes: &[PartitionIndex], wait: Duration) -> FetchRequest {
         let mut topic = FetchTopic::default();
         topic.topic = wire_name(&self.args.topic);
@@ -297,52 +301,6 @@ impl Consumer<'_> {
     fn is_done(&self) -> bool {
         self.args.count.is_some_and(|count| self.printed >= count)
     }
-
-    /// The offset for one of the special timestamps, from the partition's leader.
-    fn list_offset(&mut self, index: PartitionIndex, timestamp: i64) -> Result<Offset, CliError> {
-        let mut partition = ListOffsetsPartition::default();
-        partition.partition_index = index.0;
-        partition.timestamp = timestamp;
-        let mut topic = ListOffsetsTopic::default();
-        topic.name = wire_name(&self.args.topic);
-        topic.partitions = vec![partition];
-        let mut request = ListOffsetsRequest::default();
-        request.replica_id = BrokerId(-1);
-        request.topics = vec![topic];
-
-        let mut retry = Retry::within(self.client.timeout());
-        loop {
-            let leader = self.client.leader(&self.args.topic, index)?;
-            let code = match self.client.call(Target::Broker(leader), &request) {
-                Ok(answer) => {
-                    let found = answer
-                        .topics
-                        .first()
-                        .and_then(|topic| topic.partitions.first());
-                    match found {
-                        Some(found) if found.error_code == ErrorCode::None.code() => {
-                            return Ok(Offset(found.offset));
-                        }
-                        Some(found) => found.error_code,
-                        None => ErrorCode::UnknownServerError.code(),
-                    }
-                }
-                Err(error) if !error.nothing_was_sent() => return Err(error),
-                Err(error) => {
-                    if !retry.again() {
-                        return Err(error);
-                    }
-                    self.client.forget_topic(&self.args.topic);
-                    continue;
-                }
-            };
-            if !is_transient(code) || !retry.again() {
-                let what = format!("find the offsets of {} [{}]", self.args.topic, index.0);
-                return Err(CliError::refused(what, code, None));
-            }
-            self.client.forget_topic(&self.args.topic);
-        }
-    }
 }
 
 /// Makes errors about bytes that are no batches.
@@ -358,9 +316,6 @@ fn unreadable(
     }
 }
 
-/// Timestamps with a meaning of their own in ListOffsets.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 /// Fetch without a session (KIP-227): every request names its partitions.
 const NO_SESSION: i32 = -1;
 /// How long brokers wait for a record to arrive.

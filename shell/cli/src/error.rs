@@ -184,6 +184,9 @@ const TRANSIENT: &[ErrorCode] = &[
     ErrorCode::OffsetNotAvailable,
     ErrorCode::UnknownTopicId,
     ErrorCode::ThrottlingQuotaExceeded,
+    ErrorCode::CoordinatorLoadInProgress,
+    ErrorCode::CoordinatorNotAvailable,
+    ErrorCode::NotCoordinator,
 ];
 
 const ADVICE: &[(ErrorCode, &str)] = &[
@@ -223,6 +226,14 @@ const ADVICE: &[(ErrorCode, &str)] = &[
     (
         ErrorCode::LeaderNotAvailable,
         ". Its brokers may be down: see topic describe",
+    ),
+    (
+        ErrorCode::GroupIdNotFound,
+        ". See the groups that are there with: group list",
+    ),
+    (
+        ErrorCode::NonEmptyGroup,
+        ". Stop its consumers first; see them with: group describe",
     ),
     (
         ErrorCode::TopicAuthorizationFailed,

@@ -8,6 +8,8 @@ mod config;
 mod connection;
 mod consume;
 mod error;
+mod group;
+mod offsets;
 mod output;
 mod partitioner;
 mod produce;
@@ -18,7 +20,8 @@ mod topic;
 
 pub use args::{
     Acks, BrokerAddress, ClientCommand, CompressionArg, ConfigCommand, ConfigResource, ConsumeArgs,
-    GlobalArgs, KeyValue, OutputFormat, ProduceArgs, RecordFormat, ResourceArgs, StartOffset,
-    TopicCommand, TopicCreateArgs, TopicDeleteArgs,
+    GlobalArgs, GroupCommand, GroupResetArgs, KeyValue, OutputFormat, ProduceArgs, RecordFormat,
+    ResetTo, ResourceArgs, StartOffset, TopicCommand, TopicCreateArgs, TopicDeleteArgs,
+    TopicSelection,
 };
 pub use run::{commands, run};

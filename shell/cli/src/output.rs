@@ -3,22 +3,24 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use serde_json::{Map, Value};
+use chronik_model::ErrorCode;
+use serde_json::{Map, Value, json};
 
 use crate::args::OutputFormat;
+use crate::error::CliError;
 
 /// Rows under column names; written as text for people, as a list of objects for programs.
 #[derive(Debug)]
 pub(crate) struct Table {
-    columns: &'static [&'static str],
+    columns: Vec<&'static str>,
     rows: Vec<Vec<Value>>,
 }
 
 impl Table {
     /// An empty table. The names are the keys in JSON; in text they are in capitals.
-    pub(crate) const fn new(columns: &'static [&'static str]) -> Self {
+    pub(crate) fn new(columns: impl Into<Vec<&'static str>>) -> Self {
         Self {
-            columns,
+            columns: columns.into(),
             rows: Vec::new(),
         }
     }
@@ -156,6 +158,60 @@ const MS_PER_DAY: i64 = 86_400_000;
 const DAYS_PER_CYCLE: i64 = 146_097;
 const DAYS_TO_EPOCH: i64 = 719_468;
 
+/// What became of each thing: successes are printed even when others failed.
+#[derive(Debug)]
+pub(crate) struct Outcomes {
+    table: Table,
+    failures: Vec<CliError>,
+}
+
+impl Outcomes {
+    /// Nothing yet, about things that the column `what` names.
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self {
+            table: Table::new(vec![what, "result"]),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Notes how one went.
+    pub(crate) fn add(
+        &mut self,
+        what: &str,
+        name: &str,
+        result: &str,
+        code: i16,
+        message: Option<&str>,
+    ) {
+        if code == ErrorCode::None.code() {
+            self.table.push(vec![json!(name), json!(result)]);
+        } else {
+            self.failures
+                .push(CliError::refused(format!("{what} {name}"), code, message));
+        }
+    }
+
+    /// Prints the successes and fails with the first failure, naming how many there were.
+    pub(crate) fn finish(
+        mut self,
+        format: OutputFormat,
+        out: &mut dyn Write,
+    ) -> Result<(), CliError> {
+        if self.failures.is_empty() || !self.table.is_empty() {
+            self.table.write(format, out)?;
+        }
+        let more = self.failures.len().saturating_sub(1);
+        match self.failures.drain(..).next() {
+            None => Ok(()),
+            Some(first) if more == 0 => Err(first),
+            Some(first) => Err(CliError::Several {
+                first: Box::new(first),
+                more,
+            }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Table, plain, timestamp};
@@ -163,7 +219,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn sample() -> Table {
-        let mut table = Table::new(&["name", "in_sync", "leader"]);
+        let mut table = Table::new(["name", "in_sync", "leader"]);
         table.push(vec![json!("orders"), json!([1, 2, 3]), json!(1)]);
         table.push(vec![json!("a\u{1b}[2J"), json!([]), Value::Null]);
         table

@@ -8,7 +8,7 @@ use clap::{Command, Subcommand};
 use crate::args::{ClientCommand, GlobalArgs};
 use crate::client::Client;
 use crate::error::CliError;
-use crate::{config, consume, produce, topic};
+use crate::{config, consume, group, produce, topic};
 
 /// The client commands as clap subcommands, for completions and manual pages.
 #[must_use]
@@ -57,6 +57,7 @@ fn execute(
     match command {
         ClientCommand::Topic(command) => topic::run(command, &mut client, globals.output, out),
         ClientCommand::Config(command) => config::run(command, &mut client, globals.output, out),
+        ClientCommand::Group(command) => group::run(command, &mut client, globals.output, out),
         ClientCommand::Produce(args) => {
             produce::run(args, &mut client, io::stdin().lock(), globals.output, out)
         }

@@ -12,7 +12,7 @@ use crate::args::{ConfigResource, OutputFormat, TopicCommand, TopicCreateArgs, T
 use crate::client::{Client, IfMissing, Target, Topic, wire_name};
 use crate::config::{self, ConfigEntry};
 use crate::error::{CliError, is_unknown_topic};
-use crate::output::{Table, object, write_json};
+use crate::output::{Outcomes, Table, object, write_json};
 use crate::retry::Retry;
 
 /// Runs a `topic` command.
@@ -46,7 +46,7 @@ fn create(
     let answer = call_controller(client, &request, |answer| {
         answer.topics.iter().map(|topic| topic.error_code).collect()
     })?;
-    let mut outcomes = Outcomes::new();
+    let mut outcomes = Outcomes::new("topic");
     for topic in &answer.topics {
         let accepted =
             args.if_not_exists && topic.error_code == ErrorCode::TopicAlreadyExists.code();
@@ -101,7 +101,7 @@ fn delete(
             .map(|topic| topic.error_code)
             .collect()
     })?;
-    let mut outcomes = Outcomes::new();
+    let mut outcomes = Outcomes::new("topic");
     for topic in &answer.responses {
         let name = topic.name.as_ref().map_or("", |name| name.as_str());
         let accepted = args.if_exists && is_unknown_topic(topic.error_code);
@@ -128,7 +128,7 @@ fn list(
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
-    let mut table = Table::new(&["topic", "partitions", "replicas"]);
+    let mut table = Table::new(["topic", "partitions", "replicas"]);
     for topic in client.all_topics()? {
         if internal || !topic.internal {
             let partitions = topic.partitions.len();
@@ -208,7 +208,7 @@ fn topic_json(topic: &Topic, entries: &[ConfigEntry]) -> Value {
 
 fn partition_table(topic: &Topic) -> Table {
     let ids = |nodes: &[NodeId]| nodes.iter().map(|node| node.0).collect::<Vec<_>>();
-    let columns = &[
+    let columns = [
         "partition",
         "leader",
         "leader_epoch",
@@ -259,47 +259,6 @@ fn call_controller<A: Api>(
             Err(error) => return Err(error),
         }
         client.forget_controller();
-    }
-}
-
-/// What became of each topic: successes are printed even when others failed.
-#[derive(Debug)]
-struct Outcomes {
-    table: Table,
-    failures: Vec<CliError>,
-}
-
-impl Outcomes {
-    const fn new() -> Self {
-        Self {
-            table: Table::new(&["topic", "result"]),
-            failures: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, what: &str, name: &str, result: &str, code: i16, message: Option<&str>) {
-        if code == ErrorCode::None.code() {
-            self.table.push(vec![json!(name), json!(result)]);
-        } else {
-            self.failures
-                .push(CliError::refused(format!("{what} {name}"), code, message));
-        }
-    }
-
-    /// Prints the successes and fails with the first failure, naming how many there were.
-    fn finish(mut self, format: OutputFormat, out: &mut dyn Write) -> Result<(), CliError> {
-        if self.failures.is_empty() || !self.table.is_empty() {
-            self.table.write(format, out)?;
-        }
-        let more = self.failures.len().saturating_sub(1);
-        match self.failures.drain(..).next() {
-            None => Ok(()),
-            Some(first) if more == 0 => Err(first),
-            Some(first) => Err(CliError::Several {
-                first: Box::new(first),
-                more,
-            }),
-        }
     }
 }
 
