@@ -203,7 +203,11 @@ pub struct ConsumeArgs {
     /// Partition to read, repeatable; without it all of them.
     #[arg(short, long, value_parser = parse_partition)]
     pub partition: Vec<PartitionIndex>,
-    /// Where to start: an offset, `earliest` or `latest`.
+    /// Read as a member of this consumer group: partitions are shared with its other members, and
+    /// reading goes on where the group left off.
+    #[arg(short, long, conflicts_with = "partition", value_parser = parse_non_empty)]
+    pub group: Option<String>,
+    /// Where to start: an offset, `earliest` or `latest`; in a group, where it has committed nothing.
     #[arg(long, default_value = "latest")]
     pub offset: StartOffset,
     /// End after this many records.

@@ -15,6 +15,7 @@ use chronik_protocol::messages::{BrokerId, FetchRequest};
 use crate::args::{ConsumeArgs, GlobalArgs, OutputFormat, RecordFormat, StartOffset};
 use crate::client::{Client, IfMissing, Target, no_such_partition, wire_name};
 use crate::error::{CliError, is_transient};
+use crate::member::{Member, Standing};
 use crate::offsets::{EARLIEST, LATEST, list_offset};
 use crate::record_format::write_record;
 use crate::retry::Retry;
@@ -39,9 +40,17 @@ pub(crate) fn run(
         printed: 0,
         scratch: Decompressor::new(),
         retry: None,
+        member: args
+            .group
+            .as_ref()
+            .map(|group| Member::new(group, &args.topic)),
+        next_commit: Instant::now() + COMMIT_INTERVAL,
     };
-    consumer.find_positions()?;
-    consumer.read(globals.timeout)
+    consumer.join()?;
+    let read = consumer.read(globals.timeout);
+    // What was printed counts as consumed, also when reading ended with a failure.
+    let left = consumer.leave();
+    read.and(left)
 }
 
 /// The reading of one topic.
@@ -55,6 +64,9 @@ struct Consumer<'a> {
     scratch: Decompressor,
     /// Attempts since a leader last answered as it should.
     retry: Option<Retry>,
+    /// The group that shares the partitions, if any.
+    member: Option<Member>,
+    next_commit: Instant,
 }
 
 /// How far a partition was read.
@@ -65,9 +77,85 @@ struct Position {
     end: Option<Offset>,
     /// Whether anything was read: an offset that is out of range now was deleted meanwhile.
     started: bool,
+    /// What the group knows.
+    committed: Offset,
+}
+
+impl Position {
+    fn is_at_end(&self) -> bool {
+        self.end.is_some_and(|end| self.next >= end)
+    }
 }
 
 impl Consumer<'_> {
+    /// Joins the group if there is one, and finds out where to read.
+    fn join(&mut self) -> Result<(), CliError> {
+        self.positions.clear();
+        let Some(mut member) = self.member.take() else {
+            return self.find_positions();
+        };
+        let joined = self.join_as(&mut member);
+        self.member = Some(member);
+        joined
+    }
+
+    fn join_as(&mut self, member: &mut Member) -> Result<(), CliError> {
+        self.client.topic(&self.args.topic, IfMissing::Fail)?;
+        let partitions = member.join(self.client)?;
+        let committed = member.committed(self.client, &partitions)?;
+        for index in partitions {
+            self.start_at(index, committed.get(&index).copied())?;
+        }
+        Ok(())
+    }
+
+    /// Stays in the group: heartbeats, commits what was printed, and joins again when told to.
+    fn keep_membership(&mut self) -> Result<(), CliError> {
+        let Some(mut member) = self.member.take() else {
+            return Ok(());
+        };
+        let mut standing = member.heartbeat(self.client)?;
+        if Instant::now() >= self.next_commit || standing == Standing::Rejoin {
+            let committed = self.commit(&mut member)?;
+            if committed == Standing::Rejoin {
+                standing = Standing::Rejoin;
+            }
+        }
+        self.member = Some(member);
+        match standing {
+            Standing::Member => Ok(()),
+            Standing::Rejoin => self.join(),
+        }
+    }
+
+    fn commit(&mut self, member: &mut Member) -> Result<Standing, CliError> {
+        self.next_commit = Instant::now() + COMMIT_INTERVAL;
+        let changed = self
+            .positions
+            .iter_mut()
+            .filter(|(_, it)| it.next != it.committed);
+        let offsets: BTreeMap<_, _> = changed
+            .map(|(index, position)| {
+                position.committed = position.next;
+                (*index, position.next)
+            })
+            .collect();
+        if offsets.is_empty() {
+            return Ok(Standing::Member);
+        }
+        member.commit(self.client, &offsets)
+    }
+
+    fn leave(&mut self) -> Result<(), CliError> {
+        self.out.flush()?;
+        let Some(mut member) = self.member.take() else {
+            return Ok(());
+        };
+        let committed = self.commit(&mut member);
+        member.leave(self.client);
+        committed.map(|_standing| ())
+    }
+
     fn find_positions(&mut self) -> Result<(), CliError> {
         let topic = self.client.topic(&self.args.topic, IfMissing::Fail)?;
         let all: Vec<_> = topic
@@ -86,33 +174,41 @@ impl Consumer<'_> {
             &self.args.partition
         };
         for index in wanted {
-            let end = match self.args.exit_at_end {
-                true => Some(self.list_offset(*index, LATEST)?),
-                false => None,
-            };
-            let next = match self.args.start() {
-                StartOffset::At(offset) => offset,
-                StartOffset::Earliest => self.list_offset(*index, EARLIEST)?,
-                StartOffset::Latest => self.list_offset(*index, LATEST)?,
-            };
-            self.positions.insert(
-                *index,
-                Position {
-                    next,
-                    end,
-                    started: false,
-                },
-            );
+            self.start_at(*index, None)?;
         }
+        Ok(())
+    }
+
+    /// Starts a partition where its group left off, or else where the arguments say.
+    fn start_at(
+        &mut self,
+        index: PartitionIndex,
+        committed: Option<Offset>,
+    ) -> Result<(), CliError> {
+        let end = match self.args.exit_at_end {
+            true => Some(self.list_offset(index, LATEST)?),
+            false => None,
+        };
+        let next = match (committed, self.args.start()) {
+            (Some(offset), _) | (None, StartOffset::At(offset)) => offset,
+            (None, StartOffset::Earliest) => self.list_offset(index, EARLIEST)?,
+            (None, StartOffset::Latest) => self.list_offset(index, LATEST)?,
+        };
+        let position = Position {
+            next,
+            end,
+            // A group's offset was reached by reading, once.
+            started: committed.is_some(),
+            committed: committed.unwrap_or(NOTHING_COMMITTED),
+        };
+        self.positions.insert(index, position);
         Ok(())
     }
 
     fn read(&mut self, idle_limit: Option<Duration>) -> Result<(), CliError> {
         let mut last_record = Instant::now();
         loop {
-            self.positions
-                .retain(|_, position| position.end.is_none_or(|end| position.next < end));
-            if self.is_done() || self.positions.is_empty() {
+            if self.is_done() || self.at_end() {
                 return Ok(());
             }
             let idle = last_record.elapsed();
@@ -126,7 +222,14 @@ impl Consumer<'_> {
                 last_record = Instant::now();
             }
             self.out.flush()?;
+            self.keep_membership()?;
         }
+    }
+
+    /// Whether reading ends at the ends, and is there.
+    fn at_end(&self) -> bool {
+        let mut positions = self.positions.values();
+        self.args.exit_at_end && positions.all(Position::is_at_end)
     }
 
     /// Running out of time is a failure only for those who wanted a number of records.
@@ -148,9 +251,14 @@ impl Consumer<'_> {
     /// Asks every leader once; whether records came.
     fn read_round(&mut self, wait: Duration) -> Result<bool, CliError> {
         let mut by_leader: BTreeMap<NodeId, Vec<PartitionIndex>> = BTreeMap::new();
-        for index in self.positions.keys() {
+        let unfinished = self.positions.iter().filter(|(_, it)| !it.is_at_end());
+        for (index, _) in unfinished {
             let leader = self.client.leader(&self.args.topic, *index)?;
             by_leader.entry(leader).or_default().push(*index);
+        }
+        if by_leader.is_empty() {
+            // A member without partitions waits for its share.
+            std::thread::sleep(wait);
         }
         // The leaders are asked one after the other, so that each may wait its share only.
         let leaders = u32::try_from(by_leader.len()).unwrap_or(u32::MAX).max(1);
@@ -318,6 +426,10 @@ fn unreadable(
 
 /// Fetch without a session (KIP-227): every request names its partitions.
 const NO_SESSION: i32 = -1;
+/// Before the first commit: differs from every offset that can be committed.
+const NOTHING_COMMITTED: Offset = Offset(-1);
+/// Records that were printed since the last commit are printed again after a crash.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long brokers wait for a record to arrive.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 const PARTITION_MAX_BYTES: i32 = 1 << 20;

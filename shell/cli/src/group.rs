@@ -3,6 +3,8 @@
 mod describe;
 mod reset;
 
+pub(crate) use describe::assignment;
+
 use std::io::Write;
 
 use chronik_model::{ErrorCode, NodeId, TopicName};

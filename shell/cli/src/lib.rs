@@ -9,6 +9,7 @@ mod connection;
 mod consume;
 mod error;
 mod group;
+mod member;
 mod offsets;
 mod output;
 mod partitioner;

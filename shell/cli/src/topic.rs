@@ -1,10 +1,14 @@
 //! `topic create|list|describe|delete`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use chronik_model::{ErrorCode, NodeId, TopicName};
+use chronik_model::{ErrorCode, NodeId, PartitionIndex, TopicName};
 use chronik_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use chronik_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, StrBytes};
+use chronik_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use chronik_protocol::messages::{
+    CreateTopicsRequest, DeleteTopicsRequest, DescribeLogDirsRequest, StrBytes,
+};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -12,6 +16,7 @@ use crate::args::{ConfigResource, OutputFormat, TopicCommand, TopicCreateArgs, T
 use crate::client::{Client, IfMissing, Target, Topic, wire_name};
 use crate::config::{self, ConfigEntry};
 use crate::error::{CliError, is_unknown_topic};
+use crate::offsets::{EARLIEST, LATEST, list_offset};
 use crate::output::{Outcomes, Table, object, write_json};
 use crate::retry::Retry;
 
@@ -151,24 +156,25 @@ fn describe(
     let mut described = Vec::with_capacity(names.len());
     for name in names {
         let topic = client.topic(name, IfMissing::Fail)?;
+        let logs = logs(&topic, client)?;
         let resource = ConfigResource::Topic(name.clone());
         let mut entries = config::entries(&resource, &[], client)?;
         entries.retain(ConfigEntry::is_set_on_topic);
-        described.push((topic, entries));
+        described.push((topic, entries, logs));
     }
     match format {
         OutputFormat::Json => {
             let topics = described
                 .iter()
-                .map(|(topic, entries)| topic_json(topic, entries));
+                .map(|(topic, entries, logs)| topic_json(topic, entries, logs));
             write_json(&Value::Array(topics.collect()), out)?;
         }
         OutputFormat::Table => {
-            for (number, (topic, entries)) in described.iter().enumerate() {
+            for (number, (topic, entries, logs)) in described.iter().enumerate() {
                 if number > 0 {
                     writeln!(out)?;
                 }
-                write_topic(topic, entries, out)?;
+                write_topic(topic, entries, logs, out)?;
             }
         }
     }
@@ -178,6 +184,7 @@ fn describe(
 fn write_topic(
     topic: &Topic,
     entries: &[ConfigEntry],
+    logs: &[Log],
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
     writeln!(out, "topic       {}", topic.name)?;
@@ -188,10 +195,10 @@ fn write_topic(
         writeln!(out, "config      {}", entry.assignment())?;
     }
     writeln!(out)?;
-    Ok(partition_table(topic).write_text(out)?)
+    Ok(partition_table(topic, logs).write_text(out)?)
 }
 
-fn topic_json(topic: &Topic, entries: &[ConfigEntry]) -> Value {
+fn topic_json(topic: &Topic, entries: &[ConfigEntry], logs: &[Log]) -> Value {
     let config = entries
         .iter()
         .map(|entry| (entry.name.clone(), json!(entry.value)))
@@ -202,11 +209,72 @@ fn topic_json(topic: &Topic, entries: &[ConfigEntry]) -> Value {
         ("internal", json!(topic.internal)),
         ("replicas", replicas(topic)),
         ("config", Value::Object(config)),
-        ("partitions", partition_table(topic).to_json()),
+        ("partitions", partition_table(topic, logs).to_json()),
     ])
 }
 
-fn partition_table(topic: &Topic) -> Table {
+/// What the leader of a partition says of its log; nothing where the partition has no leader.
+#[derive(Debug, Clone, Copy, Default)]
+struct Log {
+    start: Option<i64>,
+    end: Option<i64>,
+    bytes: Option<i64>,
+}
+
+/// One for each partition, in their order.
+fn logs(topic: &Topic, client: &mut Client) -> Result<Vec<Log>, CliError> {
+    let mut sizes = BTreeMap::new();
+    let leaders: BTreeSet<NodeId> = topic
+        .partitions
+        .iter()
+        .filter_map(|partition| partition.leader)
+        .collect();
+    for leader in leaders {
+        sizes.extend(sizes_at(topic, leader, client)?);
+    }
+    let mut logs = Vec::with_capacity(topic.partitions.len());
+    for partition in &topic.partitions {
+        let mut log = Log::default();
+        if let Some(leader) = partition.leader {
+            log.start = Some(list_offset(client, &topic.name, partition.index, EARLIEST)?.0);
+            log.end = Some(list_offset(client, &topic.name, partition.index, LATEST)?.0);
+            log.bytes = sizes.get(&(leader, partition.index)).copied();
+        }
+        logs.push(log);
+    }
+    Ok(logs)
+}
+
+/// Bytes of the topic's partitions on one broker. A broker that does not tell is no failure.
+fn sizes_at(
+    topic: &Topic,
+    node: NodeId,
+    client: &mut Client,
+) -> Result<Vec<((NodeId, PartitionIndex), i64)>, CliError> {
+    let mut wanted = DescribableLogDirTopic::default();
+    wanted.topic = wire_name(&topic.name);
+    wanted.partitions = topic.partitions.iter().map(|it| it.index.0).collect();
+    let mut request = DescribeLogDirsRequest::default();
+    request.topics = Some(vec![wanted]);
+    let answer = match client.call(Target::Broker(node), &request) {
+        Ok(answer) => answer,
+        Err(CliError::Unsupported { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let topics = answer
+        .results
+        .iter()
+        .flat_map(|directory| &directory.topics);
+    let partitions = topics.flat_map(|topic| &topic.partitions);
+    let current = partitions.filter(|partition| !partition.is_future_key);
+    let sizes = current.map(|partition| {
+        let index = PartitionIndex(partition.partition_index);
+        ((node, index), partition.partition_size)
+    });
+    Ok(sizes.collect())
+}
+
+fn partition_table(topic: &Topic, logs: &[Log]) -> Table {
     let ids = |nodes: &[NodeId]| nodes.iter().map(|node| node.0).collect::<Vec<_>>();
     let columns = [
         "partition",
@@ -215,9 +283,12 @@ fn partition_table(topic: &Topic) -> Table {
         "replicas",
         "isr",
         "offline",
+        "start",
+        "end",
+        "bytes",
     ];
     let mut table = Table::new(columns);
-    for partition in &topic.partitions {
+    for (partition, log) in topic.partitions.iter().zip(logs) {
         table.push(vec![
             json!(partition.index.0),
             json!(partition.leader.map(|node| node.0)),
@@ -225,6 +296,9 @@ fn partition_table(topic: &Topic) -> Table {
             json!(ids(&partition.replicas)),
             json!(ids(&partition.isr)),
             json!(ids(&partition.offline)),
+            json!(log.start),
+            json!(log.end),
+            json!(log.bytes),
         ]);
     }
     table
