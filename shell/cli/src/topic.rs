@@ -223,7 +223,7 @@ struct Log {
 
 /// One for each partition, in their order.
 fn logs(topic: &Topic, client: &mut Client) -> Result<Vec<Log>, CliError> {
-    let mut sizes = BTreeMap::new();
+    let mut sizes = Sizes::new();
     let leaders: BTreeSet<NodeId> = topic
         .partitions
         .iter()
@@ -245,12 +245,11 @@ fn logs(topic: &Topic, client: &mut Client) -> Result<Vec<Log>, CliError> {
     Ok(logs)
 }
 
+/// Bytes by leader and partition.
+type Sizes = BTreeMap<(NodeId, PartitionIndex), i64>;
+
 /// Bytes of the topic's partitions on one broker. A broker that does not tell is no failure.
-fn sizes_at(
-    topic: &Topic,
-    node: NodeId,
-    client: &mut Client,
-) -> Result<Vec<((NodeId, PartitionIndex), i64)>, CliError> {
+fn sizes_at(topic: &Topic, node: NodeId, client: &mut Client) -> Result<Sizes, CliError> {
     let mut wanted = DescribableLogDirTopic::default();
     wanted.topic = wire_name(&topic.name);
     wanted.partitions = topic.partitions.iter().map(|it| it.index.0).collect();
@@ -258,7 +257,7 @@ fn sizes_at(
     request.topics = Some(vec![wanted]);
     let answer = match client.call(Target::Broker(node), &request) {
         Ok(answer) => answer,
-        Err(CliError::Unsupported { .. }) => return Ok(Vec::new()),
+        Err(CliError::Unsupported { .. }) => return Ok(Sizes::new()),
         Err(error) => return Err(error),
     };
     let topics = answer
