@@ -10,11 +10,21 @@
 //! **Invariant**: no reply tells of anything that a crash could take back, provided the caller holds
 //! replies as said. Nothing here reads a clock, a file or a socket.
 
+mod assignor;
+mod classic;
 mod config;
+mod consumer;
 mod coordinator;
+mod group;
+mod offsets;
 mod outcome;
+mod record;
 mod request;
 mod response;
+mod status;
+mod step;
+mod sweep;
+mod timers;
 mod topics;
 
 pub use config::GroupConfig;
@@ -30,4 +40,5 @@ pub use response::{
     ConsumerHeartbeatResponse, ConsumerMemberDescription, FetchedOffset, FetchedTopic,
     GroupResponse, JoinResponse, LeftMember, ListedGroup, SyncResponse,
 };
+pub use status::{CommittedOffset, GroupStatus};
 pub use topics::{NoTopics, TopicInfo, Topics};

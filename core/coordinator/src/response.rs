@@ -215,3 +215,31 @@ pub struct AssignedTopic {
     /// Id and partitions.
     pub partitions: TopicAssignment,
 }
+
+impl JoinResponse {
+    /// A refusal.
+    pub(crate) fn failed(member_id: &str, error: ErrorCode) -> Self {
+        Self {
+            error,
+            generation_id: -1,
+            protocol_type: None,
+            protocol_name: None,
+            leader: String::new(),
+            member_id: member_id.to_owned(),
+            skip_assignment: false,
+            members: Vec::new(),
+        }
+    }
+}
+
+impl SyncResponse {
+    /// A refusal.
+    pub(crate) const fn failed(error: ErrorCode) -> Self {
+        Self {
+            error,
+            protocol_type: None,
+            protocol_name: None,
+            assignment: Bytes::new(),
+        }
+    }
+}
