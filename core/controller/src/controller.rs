@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chronik_model::rng::Rng;
-use chronik_model::{NodeId, Now, Offset};
+use chronik_model::{Mono, NodeId, Now, Offset};
 
 use crate::codec::DecodeError;
 use crate::consensus::{Consensus, ConsensusSnapshot, Entry, Recovered};
@@ -61,6 +61,8 @@ struct Waiting {
 struct SnapshotProgress {
     entries: u64,
     bytes: u64,
+    /// When the first of these entries was noticed.
+    since: Option<Mono>,
     /// On its way to disk.
     writing: Option<ConsensusSnapshot>,
 }
@@ -128,7 +130,7 @@ impl Controller {
     }
 
     /// Takes one input; what is to be done goes to `out`.
-    pub fn step(&mut self, _now: Now, input: ControllerInput, out: &mut Vec<ControllerOutput>) {
+    pub fn step(&mut self, now: Now, input: ControllerInput, out: &mut Vec<ControllerOutput>) {
         if self.halted {
             return;
         }
@@ -136,10 +138,23 @@ impl Controller {
             ControllerInput::Request { ticket, request } => self.request(ticket, request, out),
             ControllerInput::Persisted { sequence } => self.consensus.persisted(sequence),
             ControllerInput::SnapshotPersisted { index } => self.snapshot_persisted(index, out),
+            ControllerInput::SnapshotFailed { index } => self.snapshot_failed(index),
+            ControllerInput::SnapshotDue => {}
             ControllerInput::Peer(message) => self.consensus.step(message),
             ControllerInput::Tick => self.consensus.tick(),
         }
         self.run(out);
+        self.snapshot_if_due(now.mono, out);
+    }
+
+    /// When [`ControllerInput::SnapshotDue`] is wanted: only while something changed since the last
+    /// snapshot.
+    #[must_use]
+    pub fn snapshot_deadline(&self) -> Option<Mono> {
+        let interval_ms = self.config.snapshots.interval_ms?;
+        let since = self.snapshots.since?;
+        let waits = !self.halted && self.snapshots.writing.is_none();
+        waits.then(|| since.plus_ms(interval_ms))
     }
 
     /// Whether [`ControllerInput::Tick`] is needed: not with a single voter.
@@ -304,7 +319,6 @@ impl Controller {
         self.image = Arc::new(image);
         self.publish(out);
         self.release_replies(out);
-        self.snapshot_if_due(out);
     }
 
     fn publish(&mut self, out: &mut Vec<ControllerOutput>) {
@@ -417,9 +431,15 @@ impl Controller {
         });
     }
 
-    fn snapshot_if_due(&mut self, out: &mut Vec<ControllerOutput>) {
+    fn snapshot_if_due(&mut self, now: Mono, out: &mut Vec<ControllerOutput>) {
+        if self.halted || self.snapshots.entries == 0 {
+            return;
+        }
+        self.snapshots.since.get_or_insert(now);
         let policy = self.config.snapshots;
-        let due = self.snapshots.entries >= policy.entries || self.snapshots.bytes >= policy.bytes;
+        let large =
+            self.snapshots.entries >= policy.entries || self.snapshots.bytes >= policy.bytes;
+        let due = large || self.snapshot_deadline().is_some_and(|due| due <= now);
         if !due || self.snapshots.writing.is_some() {
             return;
         }
@@ -430,10 +450,14 @@ impl Controller {
         };
         self.snapshots = SnapshotProgress {
             writing: Some(snapshot.clone()),
-            entries: 0,
-            bytes: 0,
+            ..SnapshotProgress::default()
         };
         out.push(ControllerOutput::Snapshot(snapshot));
+    }
+
+    fn snapshot_failed(&mut self, index: u64) {
+        let failed = |snapshot: &mut ConsensusSnapshot| snapshot.index == index;
+        drop(self.snapshots.writing.take_if(failed));
     }
 
     fn snapshot_persisted(&mut self, index: u64, out: &mut Vec<ControllerOutput>) {

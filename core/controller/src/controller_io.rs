@@ -37,6 +37,8 @@ pub struct SnapshotPolicy {
     pub entries: u64,
     /// Bytes of entries applied since the last one.
     pub bytes: u64,
+    /// Milliseconds since the first entry that the last one does not have; `None` for no limit.
+    pub interval_ms: Option<i64>,
 }
 
 impl Default for SnapshotPolicy {
@@ -44,6 +46,7 @@ impl Default for SnapshotPolicy {
         Self {
             entries: 10_000,
             bytes: 8 << 20,
+            interval_ms: None,
         }
     }
 }
@@ -69,6 +72,14 @@ pub enum ControllerInput {
         /// The index.
         index: u64,
     },
+    /// The [`ControllerOutput::Snapshot`] at this index could not be written. Another is made once as
+    /// much has changed again.
+    SnapshotFailed {
+        /// The index.
+        index: u64,
+    },
+    /// [`Controller::snapshot_deadline`](crate::Controller::snapshot_deadline) passed.
+    SnapshotDue,
     /// A voter's message.
     Peer(PeerMessage),
     /// Time passes, at a constant rate. Only while
@@ -110,7 +121,8 @@ pub enum ControllerOutput {
         /// The answer holds in images of at least this offset.
         offset: Offset,
     },
-    /// To write durably beside the log, then [`ControllerInput::SnapshotPersisted`].
+    /// To write durably beside the log, then [`ControllerInput::SnapshotPersisted`], or
+    /// [`ControllerInput::SnapshotFailed`].
     Snapshot(ConsensusSnapshot),
     /// The entries before this index are no longer needed.
     TruncateBefore {

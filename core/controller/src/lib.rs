@@ -54,5 +54,7 @@ pub use request::{
     CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, NewPartitions, NewTopic,
     ProducerIdBlock, RegisterBroker, RequestError, ResourceChanges, TopicRef,
 };
-pub use snapshot::{SnapshotError, decode_snapshot, encode_snapshot};
+pub use snapshot::{
+    METADATA_SNAPSHOT_FORMAT_VERSION, SnapshotError, decode_snapshot, encode_snapshot,
+};
 pub use topics_create::{MAX_PARTITIONS_PER_REQUEST, MAX_PARTITIONS_PER_TOPIC};

@@ -1,9 +1,6 @@
 //! A whole image as bytes.
 //!
-//! ```text
-//! magic "CKMS", format u8 = 1, crc u32 (CRC-32C of all that follows), index u64, term u64,
-//! records up to the end, as in the log
-//! ```
+//! `docs/formats/metadata-snapshot.md` draws them.
 
 use bytes::Bytes;
 use chronik_model::{NodeId, Offset, PartitionIndex, ProducerId};
@@ -16,6 +13,9 @@ use crate::record::{
     encode_record,
 };
 use crate::replay::ReplayError;
+
+/// Version of a snapshot's bytes.
+pub const METADATA_SNAPSHOT_FORMAT_VERSION: u8 = 1;
 
 /// Why bytes are no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ pub fn encode_snapshot(image: &MetadataImage) -> Bytes {
     let content = content.into_bytes();
     let mut out = Writer::default();
     out.raw(MAGIC);
-    out.u8(FORMAT);
+    out.u8(METADATA_SNAPSHOT_FORMAT_VERSION);
     out.u32(crc32c::crc32c(&content));
     out.raw(&content);
     out.into_bytes().into()
@@ -64,7 +64,7 @@ pub(crate) fn decode_with_delta(
     delta: &mut MetadataDelta,
 ) -> Result<MetadataImage, SnapshotError> {
     let mut reader = Reader::new(bytes);
-    if reader.take(MAGIC.len())? != MAGIC || reader.u8()? != FORMAT {
+    if reader.take(MAGIC.len())? != MAGIC || reader.u8()? != METADATA_SNAPSHOT_FORMAT_VERSION {
         return Err(SnapshotError::UnknownFormat);
     }
     let crc = reader.u32()?;
@@ -142,6 +142,5 @@ fn write_configs(
 }
 
 const MAGIC: &[u8] = b"CKMS";
-const FORMAT: u8 = 1;
 /// Snapshots do not say who reserved producer ids.
 const NO_NODE: NodeId = NodeId(-1);

@@ -11,24 +11,53 @@ use crate::messages::{PartitionAnswer, PartitionOp, Peer};
 use crate::view::{ClusterView, Identity};
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
 mod config_resources;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod describe_transactions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
 pub(crate) mod errors;
 pub(crate) mod fetch;
 mod find_coordinator;
+pub(crate) mod groups;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_config_resources;
+mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
 mod partitions;
 pub(crate) mod produce;
 pub(crate) mod support;
+mod sync_group;
 
 #[cfg(test)]
 mod tests;
@@ -58,7 +87,6 @@ pub(crate) struct Context<'a> {
     /// Who asks.
     pub(crate) peer: &'a Peer,
     /// The time of this step.
-    #[expect(dead_code, reason = "handlers of quotas and groups will ask")]
     pub(crate) now: Now,
 }
 
@@ -132,22 +160,100 @@ pub(crate) const TABLE: &[Row] = &[
     row(ApiKey::Fetch, 4, 18, fetch::hot),
     row(ApiKey::ListOffsets, 1, 10, list_offsets::handle),
     row(ApiKey::Metadata, 0, 13, metadata::handle),
+    row(ApiKey::OffsetCommit, 2, 9, offset_commit::handle),
+    row(ApiKey::OffsetFetch, 1, 9, offset_fetch::handle),
     row(ApiKey::FindCoordinator, 0, 6, find_coordinator::handle),
+    row(ApiKey::JoinGroup, 0, 9, join_group::handle),
+    row(ApiKey::Heartbeat, 0, 4, heartbeat::handle),
+    row(ApiKey::LeaveGroup, 0, 5, leave_group::handle),
+    row(ApiKey::SyncGroup, 0, 5, sync_group::handle),
+    row(ApiKey::DescribeGroups, 0, 6, describe_groups::handle),
+    row(ApiKey::ListGroups, 0, 5, list_groups::handle),
     row(ApiKey::ApiVersions, 0, 4, api_versions::handle),
     row(ApiKey::CreateTopics, 2, 7, create_topics::handle),
     row(ApiKey::DeleteTopics, 1, 6, delete_topics::handle),
     row(ApiKey::DeleteRecords, 0, 2, delete_records::handle),
     row(ApiKey::InitProducerId, 0, 5, init_producer_id::handle),
+    row(
+        ApiKey::OffsetForLeaderEpoch,
+        2,
+        4,
+        offset_for_leader_epoch::handle,
+    ),
+    row(ApiKey::DescribeAcls, 1, 3, describe_acls::handle),
+    row(ApiKey::CreateAcls, 1, 3, create_acls::handle),
+    row(ApiKey::DeleteAcls, 1, 3, delete_acls::handle),
     row(ApiKey::DescribeConfigs, 1, 4, describe_configs::handle),
     row(ApiKey::AlterConfigs, 0, 2, alter_configs::handle),
+    row(ApiKey::DescribeLogDirs, 1, 4, describe_log_dirs::handle),
     row(ApiKey::CreatePartitions, 0, 3, create_partitions::handle),
+    row(ApiKey::DeleteGroups, 0, 2, delete_groups::handle),
+    row(ApiKey::ElectLeaders, 0, 2, elect_leaders::handle),
     row(
         ApiKey::IncrementalAlterConfigs,
         0,
         1,
         incremental_alter_configs::handle,
     ),
+    row(
+        ApiKey::AlterPartitionReassignments,
+        0,
+        1,
+        alter_partition_reassignments::handle,
+    ),
+    row(
+        ApiKey::ListPartitionReassignments,
+        0,
+        0,
+        list_partition_reassignments::handle,
+    ),
+    row(ApiKey::OffsetDelete, 0, 0, offset_delete::handle),
+    row(
+        ApiKey::DescribeClientQuotas,
+        0,
+        1,
+        describe_client_quotas::handle,
+    ),
+    row(
+        ApiKey::DescribeUserScramCredentials,
+        0,
+        0,
+        describe_user_scram_credentials::handle,
+    ),
+    row(ApiKey::DescribeQuorum, 0, 2, describe_quorum::handle),
     row(ApiKey::DescribeCluster, 0, 2, describe_cluster::handle),
+    row(ApiKey::DescribeProducers, 0, 0, describe_producers::handle),
+    row(
+        ApiKey::DescribeTransactions,
+        0,
+        0,
+        describe_transactions::handle,
+    ),
+    row(ApiKey::ListTransactions, 0, 2, list_transactions::handle),
+    row(
+        ApiKey::ConsumerGroupHeartbeat,
+        0,
+        1,
+        consumer_group_heartbeat::handle,
+    ),
+    row(
+        ApiKey::ConsumerGroupDescribe,
+        0,
+        1,
+        consumer_group_describe::handle,
+    ),
+    row(
+        ApiKey::ListConfigResources,
+        0,
+        1,
+        list_config_resources::handle,
+    ),
+    row(
+        ApiKey::DescribeTopicPartitions,
+        0,
+        0,
+        describe_topic_partitions::handle,
+    ),
 ];
 
 /// The row of an API.

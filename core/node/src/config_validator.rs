@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chronik_controller::{ConfigScope, ConfigValidator};
+use chronik_controller::{ConfigScope, ConfigValidator, SnapshotPolicy};
 use chronik_model::config::{
     ConfigKey, ConfigType, UpdateScope, broker_key, check_dynamic_update, topic_key, validate,
 };
@@ -34,6 +34,18 @@ impl ConfigValidator for RegistryValidator {
 
     fn default_value(&self, scope: ConfigScope, key: &str) -> Option<String> {
         key_of(scope, key)?.default.map(str::to_owned)
+    }
+}
+
+/// When the metadata is written down as a whole, by what a broker was started with.
+#[must_use]
+pub fn snapshot_policy(static_broker: &BTreeMap<String, String>) -> SnapshotPolicy {
+    let layers = chronik_model::config::Layers::of_static(static_broker);
+    let broker = chronik_model::config::BrokerConfig::resolve(&layers);
+    SnapshotPolicy {
+        entries: u64::MAX,
+        bytes: broker.metadata_snapshot_bytes,
+        interval_ms: broker.metadata_snapshot_interval_ms,
     }
 }
 

@@ -199,6 +199,12 @@ impl Frontend {
             .is_none_or(|connection| connection.accepts(limit))
     }
 
+    /// Whether requests of the connection wait behind one that the controller decides.
+    pub fn holds_back(&mut self, id: ConnectionId) -> bool {
+        self.connection(id)
+            .is_some_and(|connection| connection.barrier)
+    }
+
     /// What was observed since the last call.
     pub fn take_observations(&mut self) -> std::vec::Drain<'_, Observation> {
         self.observations.drain(..)

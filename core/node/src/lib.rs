@@ -12,6 +12,7 @@ mod config_validator;
 mod frontend;
 mod messages;
 pub mod metadata_log;
+mod metadata_snapshot;
 mod quorum;
 mod shard;
 mod view;
@@ -21,14 +22,16 @@ pub use chronik_controller::{
     RegisterBroker, SnapshotPolicy,
 };
 pub use chronik_protocol::frame::{FrameError, FrameLimits, FrameReader};
-pub use config_validator::{RegistryValidator, controller_settings};
+pub use config_validator::{RegistryValidator, controller_settings, snapshot_policy};
 pub use frontend::{
     CloseReason, Frontend, FrontendConfig, FrontendInput, FrontendOutput, Observation,
 };
 pub use messages::{
-    ConnectionId, FetchPart, FetchParts, FetchedPart, FrontendId, PartitionAnswer, PartitionOp,
+    ActiveProducer, ConnectionId, FetchPart, FetchParts, FetchedPart, FrontendId, PartitionAnswer, PartitionOp,
     Peer, Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest, Ticket,
 };
-pub use quorum::{Quorum, QuorumInput, QuorumOutput};
-pub use shard::{PartitionStatus, Shard, ShardConfig, ShardInput, ShardOutputs, TrimAnswer};
+pub use metadata_snapshot::{MetadataTrim, SnapshotId, Snapshots};
+pub use quorum::{Quorum, QuorumInput, QuorumOutput, SnapshotWritten};
+pub use chronik_coordinator::{CommittedOffset, GroupStatus};
+pub use shard::{Ahead, GroupCursor, PartitionStatus, Shard, ShardConfig, ShardInput, ShardOutputs, TrimAnswer};
 pub use view::{ClusterView, Identity, ViewBuilder};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chronik_coordinator::{GroupRequest, GroupResponse};
 use chronik_model::batch::BatchHeader;
-use chronik_model::{ErrorCode, LeaderEpoch, Offset, TopicPartition};
+use chronik_model::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition};
 
 /// One event loop's frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,6 +167,17 @@ pub enum PartitionOp {
         /// New log start.
         before: Offset,
     },
+    /// OffsetForLeaderEpoch: the largest epoch that is not above this one, and where it ends.
+    EpochEnd {
+        /// The epoch asked about.
+        epoch: LeaderEpoch,
+        /// Epoch that the client believes in, or [`LeaderEpoch::NONE`].
+        current_leader_epoch: LeaderEpoch,
+    },
+    /// DescribeLogDirs: how large the log is.
+    Size,
+    /// DescribeProducers: who writes with sequences.
+    Producers,
     /// A request to the group coordinator of this partition of `__consumer_offsets`.
     Group(Box<GroupRequest>),
 }
@@ -185,10 +196,29 @@ pub enum PartitionAnswer {
     },
     /// DeleteRecords is durable.
     LogStart(Offset),
+    /// An epoch and the offset behind its last record; none for an epoch that is yet to come.
+    EpochEnd(Option<(LeaderEpoch, Offset)>),
+    /// Bytes of all segments.
+    Size(u64),
+    /// Idempotent producers, by id.
+    Producers(Vec<ActiveProducer>),
     /// What the group coordinator says.
     Group(Box<GroupResponse>),
     /// Refused.
     Failed(ErrorCode),
+}
+
+/// What a partition remembers of an idempotent producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// Its epoch.
+    pub epoch: ProducerEpoch,
+    /// Sequence of its last record, or -1.
+    pub last_sequence: i32,
+    /// Largest timestamp of its last batch in ms, or -1.
+    pub last_timestamp_ms: i64,
 }
 
 /// What a shard answers to a frontend.
@@ -260,6 +290,9 @@ pub struct FetchedPart {
     pub log_start: Offset,
     /// Where the reader's history departs from this log (KIP-595): epoch and its end.
     pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// Whether there are records behind these that another read would give: a read ends with the
+    /// segment that it began in.
+    pub more: bool,
     /// Record batches.
     pub records: Vec<Bytes>,
     /// Their size.

@@ -10,6 +10,9 @@ use chronik_model::{LeaderEpoch, NodeId, Offset};
 use chronik_storage::checkpoint::Vote;
 use chronik_storage::disk::{Disk, DiskError, DiskErrorKind};
 use chronik_storage::log::PartitionLog;
+use chronik_storage::store::METADATA_DIRECTORY;
+
+use crate::metadata_snapshot::{self, Snapshots};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 4 << 20;
@@ -51,26 +54,68 @@ fn hard_state_of(vote: Vote) -> Option<HardState> {
     })
 }
 
-/// Reads everything that an earlier life left of the metadata log.
+/// What an earlier life left of the metadata.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The newest snapshot and the entries behind it.
+    pub recovered: RecoveredMetadata,
+    /// All snapshots.
+    pub snapshots: Snapshots,
+    /// Things an operator should know, each a sentence naming the file.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the newest intact snapshot of the metadata and the log behind it.
 ///
 /// # Errors
-/// The disk fails, or the log is damaged.
+/// The disk fails, the log is damaged, or a snapshot is whose content the log no longer has.
 pub fn load(
     disk: &mut dyn Disk,
     log: Option<&PartitionLog>,
     vote: Vote,
-) -> Result<RecoveredMetadata, DiskError> {
+) -> Result<Loaded, DiskError> {
+    let (start, end) = log.map_or_else(Default::default, |log| (log.log_start, log.log_end));
+    let found = metadata_snapshot::load(disk, start)?;
     let mut recovered = RecoveredMetadata {
         hard_state: hard_state_of(vote),
+        snapshot: found.newest,
         ..Default::default()
     };
-    let Some(log) = log else { return Ok(recovered) };
+    let taken = snapshot_index(&recovered);
+    if end.0.unsigned_abs() < taken {
+        let detail = format!(
+            "the log ends at offset {end}, before its snapshot of {taken} entries: restore the directory from a copy"
+        );
+        let kind = DiskErrorKind::Corrupt;
+        return Err(DiskError::new(METADATA_DIRECTORY, kind, detail));
+    }
+    if let Some(log) = log {
+        load_entries(disk, log, &mut recovered)?;
+    }
+    Ok(Loaded {
+        recovered,
+        snapshots: found.snapshots,
+        warnings: found.warnings,
+    })
+}
+
+fn snapshot_index(recovered: &RecoveredMetadata) -> u64 {
+    let snapshot = recovered.snapshot.as_ref();
+    snapshot.map_or(0, |snapshot| snapshot.index)
+}
+
+/// Reads the entries that the snapshot does not have.
+fn load_entries(
+    disk: &mut dyn Disk,
+    log: &PartitionLog,
+    recovered: &mut RecoveredMetadata,
+) -> Result<(), DiskError> {
     for segment in &log.segments {
         let path = log.file(segment.base_offset).log_path();
         let mut position = 0;
         while position < segment.bytes {
             let bytes = disk.read(&path, position, READ_BYTES)?;
-            let read = read_entries(&bytes, &mut recovered);
+            let read = read_entries(&bytes, recovered);
             let read = read.map_err(|(at, detail)| {
                 let detail = format!("byte {}: {detail}", position + at as u64);
                 DiskError::new(&path, DiskErrorKind::Corrupt, detail)
@@ -82,7 +127,7 @@ pub fn load(
             position += read as u64;
         }
     }
-    Ok(recovered)
+    Ok(())
 }
 
 /// Takes the whole batches at the front of `bytes` in, and returns their size, or the place of the
@@ -103,6 +148,9 @@ fn read_entry(view: &BatchView<'_>, recovered: &mut RecoveredMetadata) -> Result
     view.check_crc().map_err(|error| error.to_string())?;
     let header = *view.header();
     let term = u64::try_from(header.leader_epoch().0).map_err(|error| error.to_string())?;
+    if header.last_offset().0.unsigned_abs() < snapshot_index(recovered) {
+        return Ok(header.size_bytes());
+    }
     let mut scratch = Decompressor::default();
     let found = records(view, &mut scratch, DecompressLimits::default());
     for record in found.map_err(|error| error.to_string())? {

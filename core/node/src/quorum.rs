@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chronik_controller::{
-    AllocateProducerIds, Controller, ControllerConfig, ControllerInput, ControllerOutput,
-    ControllerReply, ControllerRequest, Entry, HardState, MetadataDelta, OpenError, Recovered,
-    RegisterBroker,
+    AllocateProducerIds, ConsensusSnapshot, Controller, ControllerConfig, ControllerInput,
+    ControllerOutput, ControllerReply, ControllerRequest, Entry, HardState, MetadataDelta,
+    OpenError, RegisterBroker,
 };
-use chronik_model::{Now, Offset};
+use chronik_model::{Mono, Now, Offset};
 
 use crate::messages::{FrontendId, Ticket};
+use crate::metadata_log::Loaded;
+use crate::metadata_snapshot::{MetadataTrim, SnapshotId, Snapshots};
 use crate::view::{ClusterView, ViewBuilder};
 
 /// Producer ids that a frontend takes at once.
@@ -31,8 +34,21 @@ pub enum QuorumInput {
     ProducerIds(FrontendId),
     /// Entries up to this persist sequence are durable.
     Persisted(u64),
+    /// A snapshot is durable, or could not be written.
+    Snapshot(SnapshotWritten),
+    /// [`Quorum::deadline`] passed.
+    Tick,
     /// The directory with the metadata log is offline: nothing can be decided any more.
     Offline,
+}
+
+/// What came of a snapshot that was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotWritten {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// Whether it is durable.
+    pub durable: bool,
 }
 
 /// What the controller wants done, in this order.
@@ -47,6 +63,15 @@ pub enum QuorumOutput {
         /// Entries to append.
         entries: Vec<Entry>,
     },
+    /// Write all metadata beside the metadata log; [`QuorumInput::Snapshot`] follows.
+    Snapshot {
+        /// Names it.
+        id: SnapshotId,
+        /// The content of its file.
+        bytes: Bytes,
+    },
+    /// What snapshots make superfluous may go.
+    Trim(MetadataTrim),
     /// Committed metadata: shards act on it before frontends see it.
     Publish(Arc<ClusterView>, Arc<MetadataDelta>),
     /// The answer to a client's request.
@@ -78,6 +103,9 @@ enum Asker {
 pub struct Quorum {
     controller: Controller,
     views: ViewBuilder,
+    snapshots: Snapshots,
+    /// The snapshot that is on its way to disk.
+    writing: Option<SnapshotId>,
     asked: BTreeMap<u64, Asker>,
     next_ticket: u64,
     node_id: chronik_model::NodeId,
@@ -93,7 +121,7 @@ impl Quorum {
     /// What is on disk is damaged or of a later version.
     pub fn open(
         config: ControllerConfig,
-        recovered: Recovered,
+        loaded: Loaded,
         registration: RegisterBroker,
         views: ViewBuilder,
         now: Now,
@@ -101,10 +129,12 @@ impl Quorum {
     ) -> Result<Self, OpenError> {
         let node_id = config.node_id;
         let mut outputs = Vec::new();
-        let controller = Controller::open(config, recovered, &mut outputs)?;
+        let controller = Controller::open(config, loaded.recovered, &mut outputs)?;
         let mut quorum = Self {
             controller,
             views,
+            snapshots: loaded.snapshots,
+            writing: None,
             asked: BTreeMap::new(),
             next_ticket: 0,
             node_id,
@@ -118,6 +148,13 @@ impl Quorum {
         );
         quorum.emit(out);
         Ok(quorum)
+    }
+
+    /// When [`QuorumInput::Tick`] is wanted.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Mono> {
+        let deadline = self.controller.snapshot_deadline();
+        deadline.filter(|_| !self.offline)
     }
 
     /// Takes one input; what is to be done goes to `out`.
@@ -148,12 +185,18 @@ impl Quorum {
                 );
             }
             QuorumInput::Persisted(sequence) => {
-                self.controller.step(
-                    now,
-                    ControllerInput::Persisted { sequence },
-                    &mut self.outputs,
-                );
+                self.tell(now, ControllerInput::Persisted { sequence });
             }
+            QuorumInput::Snapshot(SnapshotWritten { id, durable }) => {
+                let index = id.index;
+                let written = if durable {
+                    ControllerInput::SnapshotPersisted { index }
+                } else {
+                    ControllerInput::SnapshotFailed { index }
+                };
+                self.tell(now, written);
+            }
+            QuorumInput::Tick => self.tell(now, ControllerInput::SnapshotDue),
         }
         self.emit(out);
     }
@@ -162,11 +205,11 @@ impl Quorum {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.asked.insert(ticket, asker);
-        self.controller.step(
-            now,
-            ControllerInput::Request { ticket, request },
-            &mut self.outputs,
-        );
+        self.tell(now, ControllerInput::Request { ticket, request });
+    }
+
+    fn tell(&mut self, now: Now, input: ControllerInput) {
+        self.controller.step(now, input, &mut self.outputs);
     }
 
     fn emit(&mut self, out: &mut Vec<QuorumOutput>) {
@@ -198,10 +241,19 @@ impl Quorum {
                     }
                 }
                 ControllerOutput::Halt { reason } => out.push(QuorumOutput::Halt(reason)),
-                // A lone voter sends nothing, and snapshots are off until peers need them.
-                ControllerOutput::Send(_)
-                | ControllerOutput::Snapshot(_)
-                | ControllerOutput::TruncateBefore { .. } => {}
+                ControllerOutput::Snapshot(ConsensusSnapshot { index, term, bytes }) => {
+                    let id = SnapshotId { index, term };
+                    self.writing = Some(id);
+                    out.push(QuorumOutput::Snapshot { id, bytes });
+                }
+                // Which index that is follows from the snapshots that are kept.
+                ControllerOutput::TruncateBefore { index: _ } => {
+                    if let Some(id) = self.writing.take() {
+                        out.push(QuorumOutput::Trim(self.snapshots.add(id)));
+                    }
+                }
+                // A lone voter sends nothing.
+                ControllerOutput::Send(_) => {}
             }
         }
     }
@@ -212,7 +264,10 @@ fn refuse(input: QuorumInput, out: &mut Vec<QuorumOutput>) {
     match input {
         QuorumInput::Request { ticket, .. } => out.push(refusal(Asker::Client(ticket))),
         QuorumInput::ProducerIds(frontend) => out.push(refusal(Asker::ProducerIds(frontend))),
-        QuorumInput::Persisted(_) | QuorumInput::Offline => {}
+        QuorumInput::Persisted(_)
+        | QuorumInput::Snapshot(_)
+        | QuorumInput::Tick
+        | QuorumInput::Offline => {}
     }
 }
 

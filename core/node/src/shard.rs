@@ -5,6 +5,7 @@ mod fetch;
 mod groups;
 mod maintenance;
 mod metadata;
+mod metadata_log;
 mod operations;
 mod partition;
 mod produce;
@@ -12,6 +13,7 @@ mod produce;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chronik_controller::{Entry, HardState, MetadataDelta};
 use chronik_model::{Mono, Now, TopicPartition};
 use chronik_storage::checkpoint::{LogCheckpoint, Vote};
@@ -24,10 +26,13 @@ use chronik_storage::{LogSlot, LogStore};
 use rustc_hash::FxHashMap;
 
 use crate::messages::{PartitionOp, ShardId, ShardReply, ShardRequest, Ticket};
+use crate::metadata_snapshot::{MetadataTrim, SnapshotId};
+use crate::quorum::SnapshotWritten;
 use crate::view::ClusterView;
 use fetch::{ColdReads, Watches};
 use groups::Groups;
 pub(crate) use groups::OFFSETS_TOPIC;
+pub use groups::{Ahead, GroupCursor};
 use operations::Lookups;
 use partition::Partition;
 pub use partition::PartitionStatus;
@@ -73,12 +78,23 @@ pub enum ShardInput {
         /// Entries.
         entries: Vec<Entry>,
     },
+    /// All metadata, to be written beside the metadata log.
+    Snapshot {
+        /// Names it.
+        id: SnapshotId,
+        /// The content of its file.
+        bytes: Bytes,
+    },
+    /// What snapshots make superfluous goes from the metadata log.
+    TrimMetadata(MetadataTrim),
     /// The journal wants to drop frames below this number.
     Trim(u64),
     /// Everything is to be made durable in the segments, for a clean stop.
     Flush,
     /// Free space fell below the reserve, or is back.
     DiskFull(bool),
+    /// What a segment had no space for is to be tried again.
+    RetryWrites,
     /// A deadline passed.
     Tick,
 }
@@ -92,6 +108,10 @@ pub struct ShardOutputs {
     pub disk: Vec<DiskRequest>,
     /// Highest persist sequence that is durable, for the controller.
     pub persisted: Option<u64>,
+    /// What came of [`ShardInput::Snapshot`], for the controller.
+    pub snapshot: Option<SnapshotWritten>,
+    /// A segment write found no space: [`ShardInput::RetryWrites`] is wanted later.
+    pub full: bool,
     /// The answer to [`ShardInput::Trim`], or to [`ShardInput::Flush`].
     pub trimmed: Option<TrimAnswer>,
     /// The disk failed under this shard: the directory is offline, for all shards and for good.
@@ -133,6 +153,8 @@ pub struct Shard {
     controls: FxHashMap<u64, Control>,
     next_control: u64,
     metadata: Option<LogSlot>,
+    /// The snapshot of the metadata that is on its way to disk.
+    snapshot: Option<SnapshotId>,
     vote: Vote,
     flushing: bool,
     trimming: bool,
@@ -164,7 +186,7 @@ impl Shard {
         for log in recovered {
             if log.log_id == chronik_model::LogId::METADATA {
                 let slot = store.adopt(log);
-                store.configure(slot, metadata::metadata_log_config());
+                store.configure(slot, metadata_log::config());
                 metadata = Some(slot);
             } else if log.failed.as_deref() == Some(DELETION_UNDERWAY) {
                 let slot = store.adopt(log);
@@ -187,6 +209,7 @@ impl Shard {
             controls: FxHashMap::default(),
             next_control: 0,
             metadata,
+            snapshot: None,
             vote,
             flushing: false,
             trimming: false,
@@ -210,6 +233,8 @@ impl Shard {
             } => {
                 self.persist(sequence, hard_state, &entries, out);
             }
+            ShardInput::Snapshot { id, bytes } => self.write_snapshot(id, bytes),
+            ShardInput::TrimMetadata(trim) => self.trim_metadata(&trim),
             ShardInput::Trim(sequence) => {
                 self.trimming = true;
                 self.store.start_trim(sequence);
@@ -218,8 +243,8 @@ impl Shard {
                 self.flushing = true;
                 self.store.flush_all();
             }
-            ShardInput::DiskFull(true) => self.store.set_disk_full(true),
-            ShardInput::DiskFull(false) => self.store.retry_writes(),
+            ShardInput::DiskFull(full) => self.store.set_disk_full(full),
+            ShardInput::RetryWrites => self.store.retry_writes(),
             ShardInput::Tick => {
                 self.maintain(now);
                 self.tick_groups(now, out);
@@ -252,6 +277,11 @@ impl Shard {
         self.store.offline()
     }
 
+    /// Bytes that the hot tail may keep from now on.
+    pub const fn set_tail_bytes(&mut self, bytes: usize) {
+        self.store.set_tail_bytes(bytes);
+    }
+
     /// The store, for metrics.
     #[must_use]
     pub const fn store(&self) -> &LogStore {
@@ -268,7 +298,7 @@ impl Shard {
                 part,
                 partition,
                 op: PartitionOp::Group(request),
-            } => self.ask_group(now, (ticket, part), partition, *request, out),
+            } => self.ask_group(now, (ticket, part), partition, request, out),
             ShardRequest::Partition {
                 ticket,
                 part,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronik_controller::{MetadataDelta, MetadataImage, TopicImage};
+use chronik_controller::{Endpoint, MetadataDelta, MetadataImage, TopicImage};
 use chronik_coordinator::{TopicInfo, Topics};
 use chronik_model::config::{BrokerConfig, Layers, TopicConfig};
 use chronik_model::{NodeId, PartitionIndex, TopicId, TopicPartition};
@@ -16,12 +16,18 @@ pub struct Identity {
     pub node_id: NodeId,
     /// Cluster id.
     pub cluster_id: String,
-    /// Host that clients are told.
-    pub host: String,
-    /// Port that clients are told.
-    pub port: u16,
+    /// What clients are told, listener by listener; [`crate::Peer::listener`] counts in this order.
+    pub listeners: Vec<Endpoint>,
     /// `broker.rack`.
     pub rack: Option<String>,
+}
+
+impl Identity {
+    /// The address for clients of one listener.
+    #[must_use]
+    pub fn listener(&self, index: usize) -> Option<&Endpoint> {
+        self.listeners.get(index)
+    }
 }
 
 /// The cluster at one offset of the metadata log, with typed settings beside it. Immutable and

@@ -136,6 +136,15 @@ impl FrameReader {
         }
     }
 
+    /// Size of the frame in progress, once its prefix is known; else 0.
+    #[must_use]
+    pub const fn frame_bytes(&self) -> usize {
+        match &self.state {
+            State::Prefix { .. } => 0,
+            State::Body { size, .. } => *size,
+        }
+    }
+
     /// The buffer of the frame in progress, for reading a large frame from the socket without the
     /// detour through the shared scratch. It has spare capacity and never more than
     /// [`Self::wanted`] of it; fill only that, then call [`Self::next`] with an empty input.
@@ -230,15 +239,16 @@ fn checked_size(prefix: [u8; PREFIX_BYTES], limits: FrameLimits) -> Result<usize
 }
 
 /// Makes room for `more` bytes of a frame of `size` bytes: at least doubling, so that a frame is
-/// moved few times, and never past the frame's end, so that a finished frame wastes nothing.
+/// moved few times, and never past the frame's end, so that a finished frame wastes nothing. Once a
+/// quarter of it has come there is room for all, so that a large frame is hardly ever there twice.
 fn grow(buffer: &mut BytesMut, size: usize, more: usize) {
     let needed = buffer.len().saturating_add(more).min(size);
     if needed <= buffer.capacity() {
         return;
     }
-    let capacity = buffer
-        .capacity()
-        .saturating_mul(2)
+    let doubled = buffer.capacity().saturating_mul(2);
+    let capacity = if doubled >= size / 2 { size } else { doubled };
+    let capacity = capacity
         .max(FIRST_CAPACITY)
         .max(needed)
         .min(size);

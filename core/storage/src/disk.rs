@@ -212,6 +212,23 @@ pub enum DiskOp {
         /// The segment.
         file: FileKey,
     },
+    /// Write a whole file beside a log's segments under a temporary name, make it durable, and put it
+    /// in the place of `path`, as [`replace_file`] does.
+    ReplaceFile {
+        /// The log.
+        log_id: LogId,
+        /// The file.
+        path: Arc<str>,
+        /// Its new content.
+        bytes: Bytes,
+    },
+    /// Remove a file beside a log's segments. An absent one is fine.
+    RemoveFile {
+        /// The log.
+        log_id: LogId,
+        /// The file.
+        path: Arc<str>,
+    },
     /// Remove a log's whole directory, and make that durable. An absent one is fine.
     RemoveLog {
         /// The log.
@@ -234,7 +251,9 @@ impl DiskOp {
             | Self::ReadIndex { file }
             | Self::Truncate { file, .. }
             | Self::RemoveSegment { file } => file.log_id,
-            Self::RemoveLog { log_id, .. } => *log_id,
+            Self::ReplaceFile { log_id, .. }
+            | Self::RemoveFile { log_id, .. }
+            | Self::RemoveLog { log_id, .. } => *log_id,
         }
     }
 }

@@ -22,6 +22,7 @@ mod cut;
 mod invariants;
 mod maintain;
 mod read;
+mod side_files;
 mod write_back;
 
 pub use complete::Completion;
@@ -141,6 +142,8 @@ enum Pending {
     },
     /// Takes back a part of a log's files.
     Cut { slot: LogSlot, log_id: LogId },
+    /// Replaces a file beside the segments.
+    Replace { ticket: u64 },
     /// Removes a deleted log.
     Removal { log_id: LogId },
     Index {
@@ -237,6 +240,10 @@ pub struct LogStore {
     next_log_id: u64,
     log_id_step: u64,
     disk_full: bool,
+    /// A write found no space, and none has succeeded since.
+    out_of_space: bool,
+    /// The same, not said to the store's owner yet.
+    ran_out: bool,
     trim: Option<u64>,
     /// Logs whose removal is not durable yet.
     deleted: BTreeMap<LogId, Deletion>,
@@ -268,6 +275,8 @@ impl LogStore {
             next_log_id: first_log_id,
             log_id_step: log_id_step.max(1),
             disk_full: false,
+            out_of_space: false,
+            ran_out: false,
             trim: None,
             deleted: BTreeMap::new(),
             doomed: FxHashMap::default(),
@@ -339,7 +348,7 @@ impl LogStore {
         if let Some(reason) = self.log(slot).and_then(|log| log.failed.as_ref()) {
             return Err(StoreError::LogFailed(reason.clone()));
         }
-        if self.disk_full {
+        if self.disk_full || self.out_of_space {
             Err(StoreError::Full)
         } else {
             Ok(())
@@ -503,7 +512,7 @@ impl LogStore {
         std::mem::take(&mut self.requests)
     }
 
-    /// Logs whose stable end or written data moved since the last call.
+    /// Logs whose stable end, written or synced data moved since the last call.
     pub fn take_advanced(&mut self) -> Vec<LogSlot> {
         std::mem::take(&mut self.advanced)
     }
@@ -574,6 +583,18 @@ impl LogStore {
         self.disk_full = full;
     }
 
+    /// Whether a segment write found no space, and none has succeeded since.
+    #[must_use]
+    pub const fn is_out_of_space(&self) -> bool {
+        self.out_of_space
+    }
+
+    /// Whether a segment write found no space since the last call: [`LogStore::retry_writes`] is wanted
+    /// later.
+    pub const fn take_ran_out(&mut self) -> bool {
+        std::mem::replace(&mut self.ran_out, false)
+    }
+
     /// Bytes that are promised to the segments but not written.
     #[must_use]
     pub const fn unwritten_bytes(&self) -> u64 {
@@ -584,6 +605,17 @@ impl LogStore {
     #[must_use]
     pub const fn next_log_id(&self) -> u64 {
         self.next_log_id
+    }
+
+    /// Bytes that were appended and wait for the journal to take them.
+    #[must_use]
+    pub fn open_bytes(&self) -> usize {
+        self.open.bytes()
+    }
+
+    /// Changes how much the hot tail may keep; what is above that goes with the next step.
+    pub const fn set_tail_bytes(&mut self, bytes: usize) {
+        self.limits.tail_bytes = bytes;
     }
 
     /// Bytes that the hot tail keeps in memory.

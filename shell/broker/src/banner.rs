@@ -69,21 +69,30 @@ impl fmt::Display for Banner<'_> {
             write!(f, " ({disk})")?;
         }
         writeln!(f)?;
-        for listener in self.listeners {
-            let hint = if listener.local_only {
-                "; other machines: --advertise HOST"
-            } else {
-                ""
+        let several = self.listeners.len() > 1;
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let hint = match (listener.local_only, index) {
+                (true, 0) => "; other machines: --advertise HOST",
+                (true, _) => "; other machines: advertised.listeners",
+                (false, _) => "",
             };
             let Listener {
-                bind, advertised, ..
+                name,
+                bind,
+                advertised,
+                ..
             } = listener;
+            let name = if several {
+                format!("{name}, ")
+            } else {
+                String::new()
+            };
             let shown = if bind.is_wildcard() {
                 format!("*:{}", bind.port)
             } else {
                 bind.to_string()
             };
-            writeln!(f, "  kafka   {shown}  (advertised {advertised}{hint})")?;
+            writeln!(f, "  kafka   {shown}  ({name}advertised {advertised}{hint})")?;
         }
         if let Some(http) = self.http {
             let host = Reachable(http);
@@ -264,6 +273,20 @@ mod tests {
         );
         assert!(text.contains("http://127.0.0.1:1 "), "{text}");
         assert!(text.contains("produce hello -X 192.0.2.1:9192 "), "{text}");
+    }
+
+    #[test]
+    fn every_listener_has_a_line() {
+        let inside = listener(HostPort::new("", 1), HostPort::new("localhost", 1), true);
+        let mut outside = inside.clone();
+        (outside.name, outside.bind) = ("OUTSIDE".to_owned(), HostPort::new("192.0.2.1", 2));
+        let text = banner(&[inside, outside], "127.0.0.1:1").to_string();
+        for line in [
+            "  kafka   *:1  (PLAINTEXT, advertised localhost:1; other machines: --advertise HOST)\n",
+            "  kafka   192.0.2.1:2  (OUTSIDE, advertised localhost:1; other machines: advertised.listeners)\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]

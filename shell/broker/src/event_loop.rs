@@ -3,8 +3,8 @@
 //! Everything that one turn has to say to a connection leaves with one write at the end of the turn;
 //! writability is asked for only when the socket takes no more.
 
-mod admission;
 mod connection;
+mod memory;
 mod receive;
 
 use std::collections::VecDeque;
@@ -15,8 +15,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use chronik_model::{Mono, Now};
 use chronik_node::{
-    ConnectionId, Frontend, FrontendInput, FrontendOutput, Observation, Peer, QuorumInput,
-    ShardInput,
+    ConnectionId, FetchParts, Frontend, FrontendInput, FrontendOutput, Observation, Peer,
+    QuorumInput, ShardId, ShardInput, ShardRequest,
 };
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -24,13 +24,13 @@ use mio::{Events, Interest, Poll, Token};
 use crate::hub::{Hub, LoopHandle, LoopMessage};
 use crate::logging::RepeatLimit;
 use crate::metrics::{AcksLabel, LoopCounters};
-use admission::Admission;
 use connection::{Connection, Flushed};
 
 const WAKER: Token = Token(usize::MAX);
-const FIRST_LISTENER: usize = usize::MAX - 16;
+/// Tokens from here on are listeners, those below connections.
+const FIRST_LISTENER: usize = usize::MAX / 2;
 /// Bytes of one read.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 64 << 10;
 /// Reads of one connection in one turn, so that others get theirs.
 const READS_PER_TURN: usize = 8;
 /// The same reason for closing connections is logged once in this time.
@@ -46,8 +46,6 @@ pub(crate) struct LoopConfig {
     pub(crate) max_frame_bytes: u32,
     pub(crate) max_connections: usize,
     pub(crate) idle: Option<Duration>,
-    /// Bytes of large requests that may be on their way in.
-    pub(crate) request_bytes: usize,
 }
 
 /// See the module.
@@ -72,7 +70,11 @@ pub(crate) struct EventLoop {
     outputs: Vec<FrontendOutput>,
     counters: Arc<LoopCounters>,
     next_sweep: Mono,
-    admission: Admission,
+    /// Fetches that wait for memory, in order.
+    held_back: VecDeque<(ShardId, FetchParts)>,
+    /// Connections whose request stands in line for memory.
+    queued: usize,
+    next_stall_check: Mono,
     closings: RepeatLimit<String>,
     draining: bool,
     stopped: bool,
@@ -89,7 +91,6 @@ impl EventLoop {
         counters: Arc<LoopCounters>,
     ) -> Self {
         let touched = vec![false; hub.shard_count()];
-        let admission = Admission::new(config.request_bytes);
         Self {
             config,
             hub,
@@ -108,7 +109,9 @@ impl EventLoop {
             outputs: Vec::new(),
             counters,
             next_sweep: Mono(0),
-            admission,
+            held_back: VecDeque::new(),
+            queued: 0,
+            next_stall_check: Mono(0),
             closings: RepeatLimit::new(REPEAT_INTERVAL),
             draining: false,
             stopped: false,
@@ -166,6 +169,7 @@ impl EventLoop {
                 Token(token) => self.ready(now, token, event.is_readable(), event.is_writable()),
             }
         }
+        self.release_held_back(now);
         self.read_the_unread(now);
         self.timers(now);
         self.end_turn(now);
@@ -173,7 +177,7 @@ impl EventLoop {
 
     /// How long there is nothing to do.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.unread.is_empty() && !self.hub.is_short_of_memory() {
+        if !self.unread.is_empty() && !self.hub.memory.is_short() {
             return Some(Duration::ZERO);
         }
         if !self.handle.may_sleep() {
@@ -182,7 +186,8 @@ impl EventLoop {
         let shards = self.hub.deadline(self.config.index, self.config.loop_count);
         let has_connections = self.connections.len() > self.free.len();
         let sweep = (self.config.idle.is_some() && has_connections).then_some(self.next_sweep);
-        let deadlines = [self.frontend.deadline(), shards, sweep];
+        let stall_check = self.waits_for_memory().then_some(self.next_stall_check);
+        let deadlines = [self.frontend.deadline(), shards, sweep, stall_check];
         let soonest = deadlines.into_iter().flatten().min()?;
         // Rounded up, so that the loop does not wake before the deadline and go round in vain.
         let wait = soonest.since(self.hub.clock.mono()) + Duration::from_micros(999);
@@ -195,6 +200,8 @@ impl EventLoop {
         match message {
             LoopMessage::Frontend(input) => self.step(now, input),
             LoopMessage::Accepted(stream, peer) => self.adopt(now, stream, peer),
+            LoopMessage::Granted(id, lease) => self.granted(id, lease),
+            LoopMessage::CloseStalled => self.close_stalled(now),
             LoopMessage::Drain => {
                 self.draining = true;
                 self.listeners.clear();
@@ -277,6 +284,9 @@ impl EventLoop {
 
     fn read_the_unread(&mut self, now: Now) {
         for _ in 0..self.unread.len() {
+            if self.hub.memory.is_short() && !self.has_room_for_requests() {
+                return;
+            }
             let Some(id) = self.unread.pop_front() else {
                 return;
             };
@@ -290,11 +300,6 @@ impl EventLoop {
             if self.draining {
                 return;
             }
-            if self.hub.is_short_of_memory() {
-                self.handle.starve();
-                self.unread.push_back(id);
-                return;
-            }
             if !self.frontend.accepts(id) {
                 // A Resume follows.
                 return;
@@ -305,20 +310,11 @@ impl EventLoop {
             if connection.closing {
                 return;
             }
-            let wanted = connection.unreserved_bytes();
-            if wanted > 0 {
-                if !self.admission.reserve(id, wanted) {
-                    return;
-                }
-                if let Some(connection) = self.connection(id) {
-                    connection.reserved = wanted;
-                }
-            }
-            let Some(connection) = self.connection(id) else {
-                return;
-            };
             if connection.output_bytes() > connection::MAX_OUTPUT_BYTES {
                 connection.starved_by_output = true;
+                return;
+            }
+            if !self.admit(id) {
                 return;
             }
             match self.receive(now, id) {
@@ -364,14 +360,12 @@ impl EventLoop {
             };
             match connection.next_frame(scratch) {
                 Ok(Some(frame)) => {
+                    let lease = connection.lease.take();
                     self.count(&frame);
+                    let frame = self.unshare(id, frame, lease);
                     self.step(now, FrontendInput::Frame(id, frame));
                 }
-                Ok(None) => {
-                    let released = connection.take_unneeded_reservation();
-                    self.unread.extend(self.admission.release(released));
-                    return Received::Some;
-                }
+                Ok(None) => return Received::Some,
                 Err(error) => return Received::Failed(error.to_string()),
             }
         }
@@ -415,6 +409,7 @@ impl EventLoop {
     fn carry_out(&mut self, output: FrontendOutput, inputs: &mut VecDeque<FrontendInput>) {
         match output {
             FrontendOutput::Send(id, pieces) => {
+                let pieces = self.account_reply(pieces);
                 if let Some(connection) = self.connection(id) {
                     if connection.output_bytes() == 0 {
                         self.dirty.push(id.index);
@@ -433,14 +428,9 @@ impl EventLoop {
             }
             FrontendOutput::Resume(id) => self.unread.push_back(id),
             FrontendOutput::Shard(shard, request) => {
-                let index = usize::from(shard.0);
-                if let Some(touched) = self.touched.get_mut(index) {
-                    *touched = true;
+                if let Some(request) = self.hold_back(shard, request) {
+                    self.ask(shard, request, inputs);
                 }
-                let replies = self
-                    .hub
-                    .step_shard_locally(index, ShardInput::Request(request));
-                self.take_replies(replies, inputs);
             }
             FrontendOutput::Controller(ticket, request) => {
                 self.hub
@@ -451,6 +441,22 @@ impl EventLoop {
                 self.hub.step_quorum(QuorumInput::ProducerIds(frontend));
             }
         }
+    }
+
+    fn ask(
+        &mut self,
+        shard: ShardId,
+        request: ShardRequest,
+        inputs: &mut VecDeque<FrontendInput>,
+    ) {
+        let index = usize::from(shard.0);
+        if let Some(touched) = self.touched.get_mut(index) {
+            *touched = true;
+        }
+        let replies = self
+            .hub
+            .step_shard_locally(index, ShardInput::Request(request));
+        self.take_replies(replies, inputs);
     }
 
     /// Takes the replies of this loop's own connections and hands the others on.
@@ -476,6 +482,7 @@ impl EventLoop {
             self.next_sweep = now.mono + IDLE_SWEEP;
             self.close_idle(now);
         }
+        self.look_for_stalled(now);
     }
 
     fn close_idle(&mut self, now: Now) {
@@ -519,6 +526,7 @@ impl EventLoop {
         let id = connection.id;
         let before = connection.output_bytes();
         let flushed = connection.flush();
+        connection.account_small(&self.hub.memory);
         let sent = before - connection.output_bytes();
         let hungry = std::mem::take(&mut connection.starved_by_output);
         let closing = connection.closing;
@@ -548,8 +556,7 @@ impl EventLoop {
         };
         drop(self.poll.registry().deregister(&mut connection.stream));
         self.free.push(id.index);
-        self.unread
-            .extend(self.admission.release(connection.reserved));
+        self.queued -= usize::from(connection.queued);
         self.counters.connection_closed();
         self.step(now, FrontendInput::Closed(id));
     }

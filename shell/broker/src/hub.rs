@@ -10,15 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chronik_model::Mono;
 use chronik_node::{
-    ClusterView, FrontendId, FrontendInput, Peer, Quorum, QuorumInput, QuorumOutput, Shard,
+    ClusterView, ConnectionId, FrontendId, FrontendInput, Peer, Quorum, QuorumInput, QuorumOutput, Shard,
     ShardId, ShardInput, ShardOutputs, ShardReply, TrimAnswer,
 };
-use chronik_storage::disk::{DiskOp, DiskRequest};
+use chronik_storage::disk::{DiskDone, DiskOp, DiskRequest};
 use chronik_storage::journal::JournalStart;
 
 use crate::clock::Clock;
 use crate::disk::pool::DiskPool;
 use crate::journal::JournalHandle;
+use crate::memory::{ColdReads, Doors, Lease, Memory, ShardBytes};
 
 /// What other threads hand to an event loop.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub(crate) enum LoopMessage {
     Frontend(FrontendInput),
     /// A connection that another loop accepted.
     Accepted(mio::net::TcpStream, Peer),
+    /// A large request may be read now.
+    Granted(ConnectionId, Lease),
+    /// Somebody waits for memory: close what holds some and does not move.
+    CloseStalled,
     /// Read no more requests.
     Drain,
     /// Close everything and end.
@@ -40,8 +45,6 @@ pub(crate) struct LoopHandle {
     waker: mio::Waker,
     /// The loop is awake and will look into its inbox before it sleeps.
     awake: AtomicBool,
-    /// The loop stopped reading for lack of memory and wants to hear when there is some.
-    starved: AtomicBool,
 }
 
 impl LoopHandle {
@@ -50,7 +53,6 @@ impl LoopHandle {
             inbox: Mutex::new(Vec::new()),
             waker,
             awake: AtomicBool::new(true),
-            starved: AtomicBool::new(false),
         }
     }
 
@@ -80,9 +82,6 @@ impl LoopHandle {
         lock(&self.inbox).is_empty()
     }
 
-    pub(crate) fn starve(&self) {
-        self.starved.store(true, Ordering::SeqCst);
-    }
 }
 
 /// See the module.
@@ -92,11 +91,11 @@ pub(crate) struct Hub {
     shards: Vec<Mutex<Shard>>,
     /// Deadline of each shard, for the loop that is its home; `u64::MAX` for none.
     deadlines: Vec<AtomicU64>,
-    /// Bytes that each shard has promised to its segments and not written.
-    unwritten: Vec<AtomicU64>,
-    /// Above this many such bytes, loops read no more requests.
-    unwritten_limit: u64,
+    pub(crate) memory: Arc<Memory>,
+    cold_reads: ColdReads,
     quorum: Mutex<Option<Quorum>>,
+    /// Deadline of the controller, for the first loop; `u64::MAX` for none.
+    quorum_deadline: AtomicU64,
     loops: OnceLock<Vec<Arc<LoopHandle>>>,
     pool: OnceLock<DiskPool>,
     view: Mutex<Option<Arc<ClusterView>>>,
@@ -137,7 +136,7 @@ impl Hub {
         clock: Clock,
         shards: Vec<Shard>,
         journal: JournalHandle,
-        unwritten_limit: u64,
+        memory: Arc<Memory>,
         events: std::sync::mpsc::SyncSender<HubEvent>,
     ) -> Self {
         let never = || AtomicU64::new(u64::MAX);
@@ -145,10 +144,11 @@ impl Hub {
             clock,
             journal,
             deadlines: shards.iter().map(|_| never()).collect(),
-            unwritten: shards.iter().map(|_| AtomicU64::new(0)).collect(),
             shards: shards.into_iter().map(Mutex::new).collect(),
-            unwritten_limit,
+            memory,
+            cold_reads: ColdReads::default(),
             quorum: Mutex::new(None),
+            quorum_deadline: never(),
             loops: OnceLock::new(),
             pool: OnceLock::new(),
             view: Mutex::new(None),
@@ -162,6 +162,7 @@ impl Hub {
     }
 
     pub(crate) fn set_loops(&self, loops: Vec<Arc<LoopHandle>>) {
+        self.memory.set_doors(Box::new(LoopDoors(loops.clone())));
         drop(self.loops.set(loops));
     }
 
@@ -190,27 +191,10 @@ impl Hub {
         drop(self.events.send(event));
     }
 
-    /// Whether requests that add to memory should wait.
-    pub(crate) fn is_short_of_memory(&self) -> bool {
-        let unwritten: u64 = self
-            .unwritten
-            .iter()
-            .map(|bytes| bytes.load(Ordering::Relaxed))
-            .sum();
-        unwritten > self.unwritten_limit
-    }
-
-    /// Bytes promised to the segments and not written.
-    pub(crate) fn unwritten_bytes(&self) -> u64 {
-        self.unwritten
-            .iter()
-            .map(|bytes| bytes.load(Ordering::Relaxed))
-            .sum()
-    }
-
     /// When the shards of a home loop want a tick.
     pub(crate) fn deadline(&self, home: usize, loop_count: usize) -> Option<Mono> {
         let homes = self.deadlines.iter().skip(home).step_by(loop_count.max(1));
+        let homes = homes.chain((home == 0).then_some(&self.quorum_deadline));
         let soonest = homes
             .map(|deadline| deadline.load(Ordering::Relaxed))
             .min()?;
@@ -220,6 +204,9 @@ impl Hub {
     /// Steps the shards of a home loop whose deadline has passed.
     pub(crate) fn tick(&self, home: usize, loop_count: usize) {
         let now = self.clock.mono().0;
+        if home == 0 && self.quorum_deadline.load(Ordering::Relaxed) <= now {
+            self.step_quorum(QuorumInput::Tick);
+        }
         for index in (home..self.shards.len()).step_by(loop_count.max(1)) {
             let due = self
                 .deadlines
@@ -254,8 +241,14 @@ impl Hub {
             if let Some(answer) = outputs.trimmed {
                 self.event(HubEvent::Trimmed(answer));
             }
+            if outputs.full {
+                self.journal.space_ran_out();
+            }
             if let Some(sequence) = outputs.persisted {
                 self.step_quorum(QuorumInput::Persisted(sequence));
+            }
+            if let Some(written) = outputs.snapshot {
+                self.step_quorum(QuorumInput::Snapshot(written));
             }
             let mut urgent = urgent.into_iter();
             for request in urgent.by_ref() {
@@ -300,21 +293,22 @@ impl Hub {
         let Some(mut shard) = self.shard(index) else {
             return Vec::new();
         };
+        shard.set_tail_bytes(self.memory.tail_bytes());
         shard.step(now, input, outputs);
         let is_urgent =
             |request: &DiskRequest| matches!(request.op, DiskOp::Write { urgent: true, .. });
         let requests = std::mem::take(&mut outputs.disk);
         let (urgent, queued): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_urgent);
         if let Some(pool) = self.pool.get().filter(|_| !queued.is_empty()) {
+            self.cold_reads.begin(&self.memory, index, &queued);
             pool.submit(index, queued);
         }
         let wants_commit = shard.wants_commit();
         let deadline = shard.deadline().map_or(u64::MAX, |deadline| deadline.0);
-        let unwritten = shard.store().unwritten_bytes();
+        self.memory
+            .note_shard(index, shard_bytes(&shard));
         drop(shard);
-        if let Some(gauge) = self.unwritten.get(index) {
-            gauge.store(unwritten, Ordering::Relaxed);
-        }
+        self.memory.settle();
         self.note_deadline(index, deadline);
         if wants_commit && !more_follows {
             self.journal.mark();
@@ -323,9 +317,17 @@ impl Hub {
     }
 
     fn note_deadline(&self, index: usize, deadline: u64) {
-        let Some(known) = self.deadlines.get(index) else {
-            return;
-        };
+        if let Some(known) = self.deadlines.get(index) {
+            self.set_deadline(known, index, deadline);
+        }
+    }
+
+    fn note_deadline_of(&self, quorum: &Quorum) {
+        let deadline = quorum.deadline().map_or(u64::MAX, |deadline| deadline.0);
+        self.set_deadline(&self.quorum_deadline, 0, deadline);
+    }
+
+    fn set_deadline(&self, known: &AtomicU64, index: usize, deadline: u64) {
         let before = known.swap(deadline, Ordering::Relaxed);
         let loops = self.loops();
         if deadline < before && !loops.is_empty() {
@@ -358,21 +360,16 @@ impl Hub {
         }
     }
 
-    /// Wakes loops that wait for memory, once there is some.
-    pub(crate) fn feed_starved(&self) {
-        if self.is_short_of_memory() {
-            return;
-        }
-        for handle in self.loops() {
-            if handle.starved.swap(false, Ordering::SeqCst) {
-                handle.wake();
-            }
-        }
+    /// A disk operation of a shard is done.
+    pub(crate) fn disk_done(&self, shard: usize, mut done: DiskDone) {
+        self.cold_reads.end(shard, &mut done);
+        self.step_shard(shard, ShardInput::Disk(done));
     }
 
     /// Puts the controller in place and does what it wants first.
     pub(crate) fn start_quorum(&self, quorum: Quorum, outputs: Vec<QuorumOutput>) {
         let mut place = lock(&self.quorum);
+        self.note_deadline_of(&quorum);
         *place = Some(quorum);
         self.carry_out(outputs);
         drop(place);
@@ -387,6 +384,7 @@ impl Hub {
         let mut quorum = lock(&self.quorum);
         if let Some(quorum) = quorum.as_mut() {
             quorum.step(now, input, &mut outputs);
+            self.note_deadline_of(quorum);
         }
         self.carry_out(outputs);
         drop(quorum);
@@ -409,6 +407,14 @@ impl Hub {
                             entries,
                         },
                     );
+                }
+                QuorumOutput::Snapshot { id, bytes } => {
+                    let home = usize::from(METADATA_SHARD.0);
+                    self.step_shard(home, ShardInput::Snapshot { id, bytes });
+                }
+                QuorumOutput::Trim(trim) => {
+                    let home = usize::from(METADATA_SHARD.0);
+                    self.step_shard(home, ShardInput::TrimMetadata(trim));
                 }
                 QuorumOutput::Publish(view, delta) => self.publish(&view, &delta),
                 QuorumOutput::Reply {
@@ -447,6 +453,33 @@ impl Hub {
         if let Some(handle) = self.loops().get(usize::from(frontend.0)) {
             handle.send([LoopMessage::Frontend(message)]);
         }
+    }
+}
+
+/// The loops, as the memory budget sees them.
+#[derive(Debug)]
+struct LoopDoors(Vec<Arc<LoopHandle>>);
+
+impl Doors for LoopDoors {
+    fn granted(&self, event_loop: usize, id: ConnectionId, lease: Lease) {
+        if let Some(handle) = self.0.get(event_loop) {
+            handle.send([LoopMessage::Granted(id, lease)]);
+        }
+    }
+
+    fn room(&self) {
+        for handle in &self.0 {
+            handle.wake();
+        }
+    }
+}
+
+fn shard_bytes(shard: &Shard) -> ShardBytes {
+    let store = shard.store();
+    ShardBytes {
+        open: store.open_bytes() as u64,
+        resident: store.resident_bytes() as u64,
+        unwritten: store.unwritten_bytes(),
     }
 }
 

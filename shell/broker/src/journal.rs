@@ -14,6 +14,7 @@ use chronik_storage::journal::{CommitPlan, JournalStart, Ring, RingError, Sealed
 use crate::disk::filesystem::free_bytes;
 use crate::disk::journal_files::JournalFiles;
 use crate::hub::{Hub, HubEvent, lock};
+use crate::memory::Kind;
 use crate::metrics::JournalCounters;
 
 /// Free space is looked at whenever this much was written.
@@ -29,6 +30,8 @@ struct Wanted {
     commit: bool,
     /// A checkpoint is durable: files before this point are free.
     trim: Option<JournalStart>,
+    /// A segment could not be written for want of space.
+    full: bool,
     stop: bool,
 }
 
@@ -62,6 +65,12 @@ impl JournalHandle {
         self.shared.wake.notify_one();
     }
 
+    /// A segment could not be written for want of space: all are tried again later.
+    pub(crate) fn space_ran_out(&self) {
+        lock(&self.shared.wanted).full = true;
+        self.shared.wake.notify_one();
+    }
+
     /// Ends the thread once nothing waits.
     pub(crate) fn stop(&self) {
         lock(&self.shared.wanted).stop = true;
@@ -85,6 +94,8 @@ pub(crate) struct Journal {
     data_dir: PathBuf,
     trimming: bool,
     disk_full: bool,
+    /// When segment writes that found no space are tried again.
+    retry_at: Option<Instant>,
     written_since_look: u64,
 }
 
@@ -113,6 +124,7 @@ impl Journal {
             data_dir,
             trimming: false,
             disk_full: false,
+            retry_at: None,
             written_since_look: FREE_SPACE_EVERY_BYTES,
         }
     }
@@ -132,6 +144,7 @@ impl Journal {
                 break;
             }
             self.look_at_free_space();
+            self.retry_writes(wanted.full);
             self.ask_for_trim();
             if wanted.stop && !self.has_work() {
                 break;
@@ -145,8 +158,8 @@ impl Journal {
 
     fn wait(&self) -> Wanted {
         let mut wanted = lock(&self.handle.shared.wanted);
-        while !wanted.commit && wanted.trim.is_none() && !wanted.stop {
-            if !self.disk_full {
+        while !wanted.commit && wanted.trim.is_none() && !wanted.full && !wanted.stop {
+            if !self.disk_full && self.retry_at.is_none() {
                 wanted = self
                     .handle
                     .shared
@@ -170,13 +183,14 @@ impl Journal {
         Wanted {
             commit: std::mem::take(&mut wanted.commit),
             trim: wanted.trim.take(),
+            full: std::mem::take(&mut wanted.full),
             stop: wanted.stop,
         }
     }
 
     fn has_work(&self) -> bool {
         let wanted = lock(&self.handle.shared.wanted);
-        wanted.commit || wanted.trim.is_some()
+        wanted.commit || wanted.trim.is_some() || wanted.full
     }
 
     /// Writes everything that waits, as one commit.
@@ -193,6 +207,8 @@ impl Journal {
         if frames.is_empty() {
             return Ok(());
         }
+        let sealed = frames.iter().map(|frame| frame.bytes.len()).sum();
+        let lease = self.hub.memory.take(Kind::Journal, sealed);
         self.counters
             .queued(frames.iter().map(|frame| frame.entries.len() as u64).sum());
         let started = Instant::now();
@@ -210,6 +226,7 @@ impl Journal {
         let appends = frames.iter().map(|frame| frame.entries.len() as u64).sum();
         self.counters.committed(appends, bytes, started.elapsed());
         self.written_since_look += bytes;
+        drop(lease);
         self.tell_shards(plan, frames, owners);
         Ok(())
     }
@@ -252,9 +269,10 @@ impl Journal {
             let SealedFrame {
                 entries, controls, ..
             } = frame;
+            let lease = self.hub.memory.take(Kind::Batches, bytes.len());
             let frame = CommittedFrame {
                 sequence,
-                bytes,
+                bytes: lease.keep(bytes),
                 entries,
                 controls,
             };
@@ -264,7 +282,6 @@ impl Journal {
             );
         }
         self.hub.deliver(replies);
-        self.hub.feed_starved();
     }
 
     /// Once half of the ring is used, asks the shards to do without the oldest part of it.
@@ -291,7 +308,7 @@ impl Journal {
         let Ok(free) = free_bytes(&self.data_dir) else {
             return;
         };
-        let full = free < self.hub.unwritten_bytes() + FREE_SPACE_RESERVE_BYTES;
+        let full = free < self.hub.memory.unwritten() + FREE_SPACE_RESERVE_BYTES;
         if full == self.disk_full {
             return;
         }
@@ -306,6 +323,21 @@ impl Journal {
         }
         for index in 0..self.hub.shard_count() {
             self.hub.step_shard(index, ShardInput::DiskFull(full));
+        }
+    }
+
+    /// A device may have no space whatever it says is free, such as behind a quota: what could not be
+    /// written for want of it is tried again after a while.
+    fn retry_writes(&mut self, ran_out: bool) {
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            self.retry_at = None;
+            for index in 0..self.hub.shard_count() {
+                self.hub.step_shard(index, ShardInput::RetryWrites);
+            }
+        }
+        if ran_out {
+            self.retry_at
+                .get_or_insert(Instant::now() + FREE_SPACE_RETRY);
         }
     }
 

@@ -10,6 +10,7 @@ mod http;
 mod hub;
 mod journal;
 mod logging;
+mod memory;
 mod metrics;
 mod server;
 mod signals;

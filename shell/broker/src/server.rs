@@ -39,7 +39,6 @@ pub(crate) struct Failure {
 
 impl Failure {
     const RUNTIME: u8 = 1;
-    const USAGE: u8 = 2;
     const PORT_IN_USE: u8 = 69;
     const BUG: u8 = 70;
     const CANNOT_CREATE: u8 = 73;
@@ -92,14 +91,6 @@ pub(crate) fn run(flags: &ServerFlags) -> ExitCode {
 }
 
 fn serve(mut config: ServerConfig, started: Instant, to_people: bool) -> Result<(), Failure> {
-    if let [first, _, ..] = config.listeners.as_slice() {
-        // Clients of one would be told the address of the other.
-        let message = format!(
-            "several client listeners are not built yet: name one in listeners, such as {}://{}",
-            first.name, first.bind
-        );
-        return Err(Failure::new(Failure::USAGE, message));
-    }
     let directory = DataDirectory::open(&mut config)?;
     let listeners = listeners::bind(&mut config)?;
     let (events_in, events) = sync_channel(4096);

@@ -147,6 +147,7 @@ fn a_voter_that_was_away_for_long_gets_a_snapshot() {
     let mut cluster = Cluster::new(SnapshotPolicy {
         entries: 4,
         bytes: u64::MAX,
+        interval_ms: None,
     });
     let leader = cluster.active();
     let away = (leader + 1) % 3;

@@ -165,6 +165,7 @@ fn a_snapshot_is_written_before_the_log_is_cut() {
     let policy = SnapshotPolicy {
         entries: 5,
         bytes: u64::MAX,
+        interval_ms: None,
     };
     let mut node = Node::with_brokers(
         super::ControllerConfig {

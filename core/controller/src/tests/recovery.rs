@@ -49,6 +49,7 @@ fn snapshot_and_entries_give_the_live_image() {
         let live = busy(SnapshotPolicy {
             entries,
             bytes: u64::MAX,
+            interval_ms: None,
         });
         assert_eq!(live.disk.snapshot.is_some(), entries < 1000);
         assert_eq!(through_snapshot(&live.published), *live.published);
@@ -108,6 +109,7 @@ fn damage_is_refused() {
         let mut disk = busy(SnapshotPolicy {
             entries: 50,
             bytes: u64::MAX,
+            interval_ms: None,
         })
         .disk;
         damage(&mut disk);

@@ -32,6 +32,10 @@ pub struct BrokerConfig {
     pub memory_bytes: u64,
     /// Largest batch in bytes.
     pub message_max_bytes: usize,
+    /// Bytes of metadata records behind which the metadata is written down as a whole.
+    pub metadata_snapshot_bytes: u64,
+    /// Longest time that a metadata record waits for that; `None` for no limit.
+    pub metadata_snapshot_interval_ms: Option<i64>,
     /// Partitions of a new topic.
     pub num_partitions: i32,
     /// Time after which an idle producer is forgotten.
@@ -225,6 +229,11 @@ impl BrokerConfig {
             log_retention_check_interval_ms: broker.number("log.retention.check.interval.ms"),
             memory_bytes: broker.number("chronik.memory.bytes"),
             message_max_bytes: broker.number("message.max.bytes"),
+            metadata_snapshot_bytes: broker
+                .number("metadata.log.max.record.bytes.between.snapshots"),
+            metadata_snapshot_interval_ms: broker
+                .limit("metadata.log.max.snapshot.interval.ms")
+                .filter(|interval| *interval > 0),
             num_partitions: broker.number("num.partitions"),
             producer_id_expiration_ms: broker.number("producer.id.expiration.ms"),
             rack: Some(broker.text("broker.rack").into_owned()).filter(|rack| !rack.is_empty()),
@@ -278,7 +287,8 @@ fn groups(broker: &Broker<'_>) -> GroupSettings {
     GroupSettings {
         consumer_assignors: broker.list("group.consumer.assignors"),
         consumer_migration: MigrationPolicy::parse(&broker.text("group.consumer.migration.policy")),
-        consumer_regex_refresh_interval_ms: broker.number("group.consumer.regex.refresh.interval.ms"),
+        consumer_regex_refresh_interval_ms: broker
+            .number("group.consumer.regex.refresh.interval.ms"),
         consumer_heartbeat_interval_ms: broker.number("group.consumer.heartbeat.interval.ms"),
         consumer_max_size: broker.number("group.consumer.max.size"),
         consumer_session_timeout_ms: broker.number("group.consumer.session.timeout.ms"),
@@ -339,7 +349,10 @@ impl<'a> Broker<'a> {
     fn list(&self, name: &str) -> Vec<String> {
         let text = self.text(name);
         let items = text.split(',').map(str::trim);
-        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        items
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     fn flag(&self, name: &str) -> bool {
@@ -382,6 +395,11 @@ mod tests {
         );
         assert_eq!(times, (300_000, 86_400_000));
         assert_eq!(config.log_cleaner_backoff_ms, 15_000);
+        let snapshots = (
+            config.metadata_snapshot_bytes,
+            config.metadata_snapshot_interval_ms,
+        );
+        assert_eq!(snapshots, (20_971_520, Some(3_600_000)));
     }
 
     #[test]
@@ -462,7 +480,9 @@ mod tests {
             ("broker.rack", "b"),
             ("connections.max.idle.ms", "-1"),
             ("socket.send.buffer.bytes", "-1"),
+            ("metadata.log.max.snapshot.interval.ms", "0"),
         ]);
+        assert_eq!(config.metadata_snapshot_interval_ms, None);
         assert_eq!(
             (config.num_partitions, config.default_replication_factor),
             (4, 1)

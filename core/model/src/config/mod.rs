@@ -15,7 +15,8 @@ mod topic_keys;
 mod validate;
 
 pub use broker_config::{
-    BrokerConfig, GroupSettings, MigrationPolicy, NetworkSettings, ReplicationSettings, TransactionSettings,
+    BrokerConfig, GroupSettings, MigrationPolicy, NetworkSettings, ReplicationSettings,
+    TransactionSettings,
 };
 pub use broker_keys::{broker_key, broker_keys};
 pub use describe::{

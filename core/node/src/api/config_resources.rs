@@ -22,6 +22,8 @@ use super::{Context, HandlerError, Outcome};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 /// The resource that a request names.
 pub(super) fn parse(
@@ -42,6 +44,16 @@ pub(super) fn parse(
         }
         BROKER_LOGGER => invalid("the levels of loggers are not configured this way".to_owned()),
         unknown => invalid(format!("resources of type {unknown} have no configs here")),
+    }
+}
+
+/// Whether a resource could have configs in Kafka and has none here: the loggers of this broker, a
+/// group, client metrics of some name. There is nothing to describe of them, and nothing to alter.
+pub(super) fn is_bare(resource_type: i8, name: &str, this_node: NodeId) -> bool {
+    match resource_type {
+        BROKER_LOGGER => name.parse() == Ok(this_node.0),
+        CLIENT_METRICS | GROUP => !name.is_empty(),
+        _ => false,
     }
 }
 

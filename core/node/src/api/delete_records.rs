@@ -13,7 +13,7 @@ use chronik_protocol::messages::delete_records_response::{
 };
 use chronik_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
-use super::partitions::{ByTopic, ask};
+use super::partitions::{Answered, ByTopic, ask};
 use super::support::{ReplyTo, decode};
 use super::{Context, HandlerError, Outcome, Request};
 use crate::messages::{PartitionAnswer, PartitionOp};
@@ -36,7 +36,7 @@ pub(super) fn handle(
             .collect(),
     });
     let op = |topic: &TopicImage, before| operation(context, topic, before);
-    ask(context, wanted.collect(), op, move |answers| {
+    ask(context, wanted.collect(), op, pick, move |answers| {
         let topics = answers.into_iter().map(topic_result);
         reply.encode(&DeleteRecordsResponse::default().with_topics(topics.collect()))
     })
@@ -60,15 +60,19 @@ fn operation(
     Ok(PartitionOp::DeleteRecords { before })
 }
 
-fn topic_result(topic: ByTopic<PartitionAnswer>) -> DeleteRecordsTopicResult {
+fn pick(answer: PartitionAnswer) -> Option<Offset> {
+    if let PartitionAnswer::LogStart(start) = answer {
+        Some(start)
+    } else {
+        None
+    }
+}
+
+fn topic_result(topic: ByTopic<Answered<Offset>>) -> DeleteRecordsTopicResult {
     let partitions = topic.partitions.into_iter().map(|(index, answer)| {
         let (low_watermark, error) = match answer {
-            PartitionAnswer::LogStart(start) => (start.0, ErrorCode::None),
-            PartitionAnswer::Failed(error) => (NO_LOW_WATERMARK, error),
-            // An answer to another question.
-            PartitionAnswer::Offset { .. } | PartitionAnswer::Group(_) => {
-                (NO_LOW_WATERMARK, ErrorCode::UnknownServerError)
-            }
+            Ok(start) => (start.0, ErrorCode::None),
+            Err(error) => (NO_LOW_WATERMARK, error),
         };
         DeleteRecordsPartitionResult::default()
             .with_partition_index(index)

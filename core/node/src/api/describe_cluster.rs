@@ -37,15 +37,13 @@ pub(super) fn handle(
 }
 
 fn describe(context: &Context<'_>, with_operations: bool) -> DescribeClusterResponse {
-    let brokers = brokers(context.view, context.identity)
-        .into_iter()
-        .map(|broker| {
-            DescribeClusterBroker::default()
-                .with_broker_id(BrokerId(broker.node_id.0))
-                .with_host(text(broker.host))
-                .with_port(i32::from(broker.port))
-                .with_rack(broker.rack.map(text))
-        });
+    let brokers = brokers(context).into_iter().map(|broker| {
+        DescribeClusterBroker::default()
+            .with_broker_id(BrokerId(broker.node_id.0))
+            .with_host(text(broker.host))
+            .with_port(i32::from(broker.port))
+            .with_rack(broker.rack.map(text))
+    });
     let operations = if with_operations {
         ALL_CLUSTER_OPERATIONS
     } else {

@@ -4,6 +4,7 @@
 //!   of keys, and an empty one, mean all of them.
 //! - A broker without a name stands for what is set for all brokers while they run.
 //! - Synonyms on request; v3 adds types, and documentation on request (KIP-569).
+//! - Loggers, groups (KIP-848) and client metrics (KIP-714) have no configs here.
 //! - A resource that is named twice is answered once.
 
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ use chronik_protocol::messages::describe_configs_response::{
 };
 use chronik_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
-use super::config_resources::parse;
+use super::config_resources::{is_bare, parse};
 use super::errors::refusal;
 use super::support::{ReplyTo, decode, text, verdict};
 use super::{Context, HandlerError, Outcome, Request};
@@ -55,12 +56,13 @@ fn describe(
     shown: Shown,
     resource: DescribeConfigsResource,
 ) -> DescribeConfigsResult {
-    let described = parse(
-        resource.resource_type,
-        &resource.resource_name,
-        context.view.node_id,
-    )
-    .and_then(|parsed| configs_of(context, &parsed));
+    let (kind, name) = (resource.resource_type, &resource.resource_name);
+    let this_node = context.view.node_id;
+    let described = if is_bare(kind, name, this_node) {
+        Ok(Vec::new())
+    } else {
+        parse(kind, name, this_node).and_then(|parsed| configs_of(context, &parsed))
+    };
     let (code, message) = verdict(&described);
     let keys = resource.configuration_keys.filter(|keys| !keys.is_empty());
     let keys: Option<BTreeSet<_>> = keys.map(|keys| keys.into_iter().collect());

@@ -37,6 +37,36 @@ pub(crate) const fn of_disk(error: &DiskError) -> ErrorCode {
     }
 }
 
+/// The partition of a group's coordinator refused. Clients of groups know the codes of coordinators
+/// only: they look for another one, or ask again.
+pub(crate) const fn of_coordinator(error: ErrorCode) -> ErrorCode {
+    let is_elsewhere = matches!(
+        error,
+        ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::KafkaStorageError
+    );
+    let is_unsafe = matches!(
+        error,
+        ErrorCode::NotEnoughReplicas
+            | ErrorCode::NotEnoughReplicasAfterAppend
+            | ErrorCode::RequestTimedOut
+    );
+    let is_our_fault = matches!(
+        error,
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize
+    );
+    if is_elsewhere {
+        ErrorCode::NotCoordinator
+    } else if is_unsafe {
+        ErrorCode::CoordinatorNotAvailable
+    } else if is_our_fault {
+        ErrorCode::UnknownServerError
+    } else {
+        error
+    }
+}
+
 /// The controller did not decide the request at all; `None` when it did. Nothing but a new attempt
 /// tells whether a change that was under way has happened.
 pub(crate) fn of_undecided(reply: &ControllerReply) -> Option<RequestError> {

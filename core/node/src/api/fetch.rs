@@ -72,13 +72,15 @@ impl FetchSlot {
         self.found.iter().flatten().map(|part| part.bytes).sum()
     }
 
-    /// Whether the answer can not get better by waiting.
+    /// Whether the answer can not get better by waiting. Where a read could not give everything that
+    /// is there, the client has to ask again, and may do so at once.
     fn is_enough(&self) -> bool {
-        let failed = |part: &FetchedPart| !part.error.is_none() || part.diverging.is_some();
+        let is_final =
+            |part: &FetchedPart| !part.error.is_none() || part.diverging.is_some() || part.more;
         self.expired
             || !self.watches
             || self.bytes() >= self.min_bytes
-            || self.found.iter().flatten().any(failed)
+            || self.found.iter().flatten().any(is_final)
     }
 }
 
@@ -334,6 +336,7 @@ fn failed(number: u32, error: ErrorCode) -> FetchedPart {
         high_watermark: Offset(-1),
         log_start: Offset(-1),
         diverging: None,
+        more: false,
         records: Vec::new(),
         bytes: 0,
     }

@@ -8,14 +8,14 @@
 //! - A special timestamp that the version does not have is UNSUPPORTED_VERSION; a partition that is
 //!   named twice is INVALID_REQUEST in all places.
 
-use chronik_model::{ErrorCode, LeaderEpoch};
+use chronik_model::{ErrorCode, LeaderEpoch, Offset};
 use chronik_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use chronik_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use chronik_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::partitions::{ByTopic, ask};
+use super::partitions::{Answered, ByTopic, ask};
 use super::support::{ReplyTo, decode};
 use super::{Context, HandlerError, Outcome, Request};
 use crate::messages::{PartitionAnswer, PartitionOp};
@@ -45,7 +45,7 @@ pub(super) fn handle(
             Err(ErrorCode::InvalidRequest)
         }
     };
-    ask(context, wanted.collect(), op, move |answers| {
+    ask(context, wanted.collect(), op, pick, move |answers| {
         let topics = answers
             .into_iter()
             .map(|topic| topic_response(topic, reply.version));
@@ -75,7 +75,32 @@ const fn first_version_of(timestamp: i64) -> i16 {
     }
 }
 
-fn topic_response(topic: ByTopic<PartitionAnswer>, version: i16) -> ListOffsetsTopicResponse {
+/// Where nothing is found, offset, timestamp and epoch are -1.
+#[derive(Debug)]
+struct Found {
+    offset: Offset,
+    timestamp_ms: i64,
+    leader_epoch: LeaderEpoch,
+}
+
+fn pick(answer: PartitionAnswer) -> Option<Found> {
+    if let PartitionAnswer::Offset {
+        offset,
+        timestamp_ms,
+        leader_epoch,
+    } = answer
+    {
+        Some(Found {
+            offset,
+            timestamp_ms,
+            leader_epoch,
+        })
+    } else {
+        None
+    }
+}
+
+fn topic_response(topic: ByTopic<Answered<Found>>, version: i16) -> ListOffsetsTopicResponse {
     let partitions = topic
         .partitions
         .into_iter()
@@ -85,33 +110,24 @@ fn topic_response(topic: ByTopic<PartitionAnswer>, version: i16) -> ListOffsetsT
         .with_partitions(partitions.collect())
 }
 
-/// Where nothing is found, offset, timestamp and epoch are -1.
 fn partition_response(
     index: i32,
-    answer: PartitionAnswer,
+    answer: Answered<Found>,
     version: i16,
 ) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
     match answer {
-        PartitionAnswer::Offset {
-            offset,
-            timestamp_ms,
-            leader_epoch,
-        } => {
+        Ok(found) => {
             let known = if version >= 4 {
-                leader_epoch
+                found.leader_epoch
             } else {
                 LeaderEpoch::NONE
             };
             response
-                .with_offset(offset.0)
-                .with_timestamp(timestamp_ms)
+                .with_offset(found.offset.0)
+                .with_timestamp(found.timestamp_ms)
                 .with_leader_epoch(known.0)
         }
-        PartitionAnswer::Failed(error) => response.with_error_code(error.code()),
-        // An answer to another question.
-        PartitionAnswer::LogStart(_) | PartitionAnswer::Group(_) => {
-            response.with_error_code(ErrorCode::UnknownServerError.code())
-        }
+        Err(error) => response.with_error_code(error.code()),
     }
 }

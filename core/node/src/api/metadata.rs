@@ -296,14 +296,12 @@ fn broker_ids(nodes: &[NodeId]) -> Vec<BrokerId> {
 }
 
 fn broker_list(context: &Context<'_>) -> Vec<MetadataResponseBroker> {
-    let brokers = brokers(context.view, context.identity)
-        .into_iter()
-        .map(|broker| {
-            MetadataResponseBroker::default()
-                .with_node_id(BrokerId(broker.node_id.0))
-                .with_host(text(broker.host))
-                .with_port(i32::from(broker.port))
-                .with_rack(broker.rack.map(text))
-        });
+    let brokers = brokers(context).into_iter().map(|broker| {
+        MetadataResponseBroker::default()
+            .with_node_id(BrokerId(broker.node_id.0))
+            .with_host(text(broker.host))
+            .with_port(i32::from(broker.port))
+            .with_rack(broker.rack.map(text))
+    });
     brokers.collect()
 }

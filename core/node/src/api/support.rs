@@ -8,8 +8,8 @@ use chronik_protocol::header::response_header_version;
 use chronik_protocol::messages::{Decodable, Encodable, StrBytes, decode_request, encode_response};
 use chronik_protocol::{ApiKey, TopicRef};
 
-use super::{HandlerError, Request, errors};
-use crate::view::{ClusterView, Identity};
+use super::{Context, HandlerError, Request, errors};
+use crate::view::ClusterView;
 
 /// `authorized_operations` when the client did not ask for them (KIP-430).
 pub(super) const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
@@ -19,6 +19,13 @@ pub(super) const ALL_CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
 /// What anyone may do to a topic where nothing is forbidden, as bits of `AclOperation`: Read,
 /// Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs.
 pub(super) const ALL_TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
+
+/// What anyone may do to a group where nothing is forbidden, as bits of `AclOperation`: Read,
+/// Delete, Describe, DescribeConfigs, AlterConfigs.
+pub(super) const ALL_GROUP_OPERATIONS: i32 = bits(&[3, 6, 8, 10, 11]);
+
+/// What is said with SECURITY_DISABLED.
+pub(super) const NO_AUTHORIZER: &str = "there is no authorizer, so there are no access rules";
 
 const fn bits(operations: &[u32]) -> i32 {
     let mut field = 0;
@@ -143,42 +150,35 @@ pub(crate) struct BrokerAddress<'a> {
     pub(crate) rack: Option<&'a str>,
 }
 
-/// All brokers by id, this one included even before its registration is committed. Of the others
-/// the address is that of the listener through which clients reach this one.
-pub(crate) fn brokers<'a>(view: &'a ClusterView, identity: &'a Identity) -> Vec<BrokerAddress<'a>> {
-    let this = BrokerAddress {
-        node_id: identity.node_id,
-        host: &identity.host,
-        port: identity.port,
-        rack: identity.rack.as_deref(),
-    };
-    let listener = own_listener(view, identity);
-    let others = view
-        .image
-        .brokers()
-        .filter(|broker| broker.node_id != identity.node_id);
-    let others = others.filter_map(|broker| {
-        let named = broker
-            .endpoints
-            .iter()
-            .find(|each| Some(&*each.listener) == listener);
-        let endpoint = named.or_else(|| broker.endpoints.first())?;
-        Some(BrokerAddress {
-            node_id: broker.node_id,
-            host: &endpoint.host,
-            port: endpoint.port,
-            rack: broker.rack.as_deref(),
-        })
-    });
-    let mut all: Vec<_> = others.chain([this]).collect();
-    all.sort_by_key(|broker| broker.node_id);
-    all
+/// All brokers by id, this one included even before its registration is committed, as the client
+/// that asks reaches them: by the listener that it used here. A broker without a listener of that
+/// name is left out, as Kafka leaves it out.
+pub(crate) fn brokers<'a>(context: &Context<'a>) -> Vec<BrokerAddress<'a>> {
+    let (view, own) = (context.view, context.identity.node_id);
+    let registered = view.image.brokers().map(|broker| broker.node_id);
+    let mut ids: Vec<NodeId> = registered.filter(|id| *id != own).chain([own]).collect();
+    ids.sort_unstable();
+    ids.into_iter()
+        .filter_map(|node_id| broker(context, node_id))
+        .collect()
 }
 
-fn own_listener<'a>(view: &'a ClusterView, identity: &Identity) -> Option<&'a str> {
-    let endpoints = &view.image.broker(identity.node_id)?.endpoints;
-    let own = endpoints
-        .iter()
-        .find(|endpoint| endpoint.host == identity.host && endpoint.port == identity.port);
-    own.map(|endpoint| &*endpoint.listener)
+/// One broker as the client that asks reaches it; see [`brokers`].
+pub(crate) fn broker<'a>(context: &Context<'a>, node_id: NodeId) -> Option<BrokerAddress<'a>> {
+    let identity = context.identity;
+    let used = identity.listener(context.peer.listener)?;
+    let (endpoint, rack) = if node_id == identity.node_id {
+        (used, identity.rack.as_deref())
+    } else {
+        let other = context.view.image.broker(node_id)?;
+        let mut endpoints = other.endpoints.iter();
+        let endpoint = endpoints.find(|each| each.listener == used.listener)?;
+        (endpoint, other.rack.as_deref())
+    };
+    Some(BrokerAddress {
+        node_id,
+        host: &endpoint.host,
+        port: endpoint.port,
+        rack,
+    })
 }

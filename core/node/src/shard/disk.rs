@@ -43,13 +43,28 @@ impl Shard {
 
     pub(super) fn disk_done(&mut self, now: Now, done: DiskDone, out: &mut ShardOutputs) {
         let was_online = self.store.offline().is_none();
+        let was_out_of_space = self.store.is_out_of_space();
         match self.store.disk_done(done) {
             Some(Completion::Read { ticket, result }) if self.is_group_load(ticket) => {
                 self.group_load_done(now, ticket, result, out);
             }
             Some(Completion::Read { ticket, result }) => self.cold_read_done(ticket, result, out),
             Some(Completion::Timestamp { ticket, result }) => self.lookup_done(ticket, result, out),
+            Some(Completion::Replaced { ticket, result }) => {
+                self.snapshot_done(ticket, result, out);
+            }
             None => {}
+        }
+        out.full |= self.store.take_ran_out();
+        match (was_out_of_space, self.store.is_out_of_space()) {
+            (false, true) => out.warnings.push(
+                "no space left for a segment: produce is refused, reads and deletes go on"
+                    .to_owned(),
+            ),
+            (true, false) => out
+                .warnings
+                .push("space is back: produce is accepted".to_owned()),
+            (false, false) | (true, true) => {}
         }
         if let Some(reason) = self
             .store

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use chronik_model::batch::BatchHeader;
 use chronik_model::{ErrorCode, Offset, TopicPartition};
 use chronik_storage::disk::DiskError;
 use chronik_storage::select::Selected;
@@ -58,7 +59,7 @@ impl Watches {
 #[derive(Debug, Default)]
 pub(super) struct ColdReads {
     fetches: FxHashMap<u64, ColdFetch>,
-    reads: FxHashMap<u64, (u64, FetchedPart)>,
+    reads: FxHashMap<u64, ColdRead>,
     next: u64,
 }
 
@@ -68,6 +69,15 @@ impl ColdReads {
         self.next += 1;
         self.next - 1
     }
+}
+
+/// One partition of such a fetch.
+#[derive(Debug)]
+struct ColdRead {
+    fetch: u64,
+    part: FetchedPart,
+    /// Where reading ends at the latest.
+    bound: Offset,
 }
 
 #[derive(Debug)]
@@ -108,13 +118,19 @@ impl Shard {
             }
             match self.read(part.partition, &request) {
                 Read::Memory(records, bytes) => {
+                    fetched.more = end_of(&records).is_some_and(|end| end < bound);
                     (fetched.records, fetched.bytes) = (records, bytes);
                     budget = budget.saturating_sub(bytes);
                     found_any |= bytes > 0;
                     parts.push(fetched);
                 }
                 Read::Disk(ticket) => {
-                    self.cold.reads.insert(ticket, (fetch_id, fetched));
+                    let read = ColdRead {
+                        fetch: fetch_id,
+                        part: fetched,
+                        bound,
+                    };
+                    self.cold.reads.insert(ticket, read);
                     budget = budget.saturating_sub(request.max_bytes);
                     reads_left += 1;
                     found_any = true;
@@ -151,6 +167,7 @@ impl Shard {
             high_watermark: Offset(-1),
             log_start: Offset(-1),
             diverging: None,
+            more: false,
             records: Vec::new(),
             bytes: 0,
         };
@@ -215,12 +232,14 @@ impl Shard {
         result: Result<Selected, DiskError>,
         out: &mut ShardOutputs,
     ) {
-        let Some((fetch_id, mut part)) = self.cold.reads.remove(&ticket) else {
+        let Some(read) = self.cold.reads.remove(&ticket) else {
             return;
         };
+        let (fetch_id, mut part) = (read.fetch, read.part);
         match result {
             Ok(selected) => {
                 part.bytes = selected.bytes.len();
+                part.more = part.bytes > 0 && selected.next_offset < read.bound;
                 part.records = if part.bytes == 0 {
                     Vec::new()
                 } else {
@@ -246,6 +265,12 @@ impl Shard {
             });
         }
     }
+}
+
+/// The offset behind the last of some batches.
+fn end_of(records: &[Bytes]) -> Option<Offset> {
+    let last = BatchHeader::parse(records.last()?).ok()?;
+    Some(last.last_offset() + 1)
 }
 
 enum Read {

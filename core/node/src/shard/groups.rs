@@ -4,6 +4,7 @@
 //! what a crash could take back.
 
 mod load;
+mod status;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,6 +19,7 @@ use chronik_storage::store::Append;
 use rustc_hash::FxHashMap;
 
 use super::{Shard, ShardOutputs};
+pub use status::{Ahead, GroupCursor};
 use crate::messages::{PartitionAnswer, ShardReply, Ticket};
 use crate::view::{ClusterView, ViewTopics};
 
@@ -65,7 +67,7 @@ enum State {
 /// What a coordinator is stepped with.
 enum Step<'a> {
     Loaded,
-    Request(Waiter, GroupRequest),
+    Request(Waiter, Box<GroupRequest>),
     TopicsChanged(&'a [String]),
     Tick,
 }
@@ -80,15 +82,6 @@ impl Groups {
         ready
             .filter_map(|hosted| hosted.coordinator.deadline())
             .min()
-    }
-
-    /// The coordinators that answer, for metrics.
-    pub(super) fn coordinators(&self) -> impl Iterator<Item = &GroupCoordinator> {
-        let ready = self
-            .hosted
-            .values()
-            .filter(|hosted| hosted.state == State::Ready);
-        ready.map(|hosted| &hosted.coordinator)
     }
 
     fn ready(&self) -> Vec<LogSlot> {
@@ -135,7 +128,7 @@ impl Shard {
         now: Now,
         (ticket, part): (Ticket, u32),
         partition: TopicPartition,
-        request: GroupRequest,
+        request: Box<GroupRequest>,
         out: &mut ShardOutputs,
     ) {
         match self.accept_group_request(partition, &request) {
@@ -274,7 +267,7 @@ impl Shard {
         match step {
             Step::Loaded => coordinator.loaded(now, &topics, &mut outcome),
             Step::Request(waiter, request) => {
-                coordinator.handle(now, &topics, waiter, request, &mut outcome);
+                coordinator.handle(now, &topics, waiter, *request, &mut outcome);
             }
             Step::TopicsChanged(deleted) => {
                 coordinator.topics_changed(now, &topics, deleted, &mut outcome);

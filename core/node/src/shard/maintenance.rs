@@ -1,6 +1,8 @@
 //! What a shard does by the clock: retention, `flush.ms`, forgetting idle producers. Deadlines exist
 //! only for something that waits.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chronik_model::{Mono, Now};
 use chronik_storage::LogSlot;
 
@@ -10,12 +12,40 @@ use super::Shard;
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     retention: Option<Mono>,
-    flush: Option<Mono>,
+    /// When logs that do not journal are synced: those that have something to sync.
+    flush: BTreeMap<LogSlot, Mono>,
+    flush_order: BTreeSet<(Mono, LogSlot)>,
 }
 
 impl Deadlines {
     pub(super) fn next(&self) -> Option<Mono> {
-        self.retention.into_iter().chain(self.flush).min()
+        let flush = self.flush_order.first().map(|(due, _)| *due);
+        self.retention.into_iter().chain(flush).min()
+    }
+
+    /// Syncs a log at `due`, if nothing asks for it sooner.
+    fn flush_by(&mut self, slot: LogSlot, due: Mono) {
+        let known = self.flush.get(&slot);
+        if known.is_none_or(|known| due < *known) {
+            self.flushed(slot);
+            self.flush.insert(slot, due);
+            self.flush_order.insert((due, slot));
+        }
+    }
+
+    fn flush_due(&self, now: Mono) -> impl Iterator<Item = LogSlot> + '_ {
+        let due = self
+            .flush_order
+            .iter()
+            .take_while(move |(due, _)| *due <= now);
+        due.map(|(_, slot)| *slot)
+    }
+
+    /// A log has nothing left to sync, or is gone.
+    pub(super) fn flushed(&mut self, slot: LogSlot) {
+        if let Some(due) = self.flush.remove(&slot) {
+            self.flush_order.remove(&(due, slot));
+        }
     }
 }
 
@@ -41,20 +71,22 @@ impl Shard {
         .max(1)
     }
 
-    /// A log that does not journal has something to sync by `flush.ms`.
-    pub(super) fn note_unflushed(&mut self, now: Now, slot: LogSlot) {
-        if let Some(interval) = self.store.flush_interval_ms(slot) {
-            let due = now.mono.plus_ms(interval);
-            self.maintenance.flush =
-                Some(self.maintenance.flush.map_or(due, |flush| flush.min(due)));
+    /// A log was written or synced: `flush.ms` counts from the first write that is not synced.
+    pub(super) fn note_written(&mut self, now: Now, slot: LogSlot) {
+        match self.store.flush_interval_ms(slot) {
+            Some(interval) => self.maintenance.flush_by(slot, now.mono.plus_ms(interval)),
+            None => self.maintenance.flushed(slot),
         }
         self.schedule_retention(now, slot);
     }
 
     pub(super) fn maintain(&mut self, now: Now) {
-        if self.maintenance.flush.is_some_and(|due| due <= now.mono) {
-            let again = self.store.flush_timed();
-            self.maintenance.flush = again.map(|interval| now.mono.plus_ms(interval));
+        let due: Vec<LogSlot> = self.maintenance.flush_due(now.mono).collect();
+        for slot in due {
+            self.maintenance.flushed(slot);
+            self.store.flush(slot);
+            // Until the sync is done, in case something keeps it from being asked for.
+            self.note_written(now, slot);
         }
         if self
             .maintenance

@@ -1,23 +1,17 @@
-//! What a shard makes of metadata: it hosts, configures and drops partitions, and stores the
-//! metadata log itself.
+//! What a shard makes of metadata: it hosts, configures and drops partitions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use chronik_controller::{Entry, HardState, MetadataDelta, TopicImage};
-use chronik_model::batch::BatchHeader;
+use chronik_controller::{MetadataDelta, TopicImage};
 use chronik_model::config::TopicConfig;
-use chronik_model::{ErrorCode, LeaderEpoch, LogId, Now, TopicPartition};
+use chronik_model::{ErrorCode, LeaderEpoch, Now, TopicPartition};
 use chronik_replication::Replica;
-use chronik_storage::journal::Operation;
 use chronik_storage::log::{LogConfig, PartitionLog};
-use chronik_storage::store::{Append, METADATA_DIRECTORY, METADATA_PARTITION};
 
 use super::partition::Partition;
-use super::{Control, OFFSETS_TOPIC, Shard, ShardOutputs};
+use super::{OFFSETS_TOPIC, Shard, ShardOutputs};
 use crate::messages::{ShardId, ShardReply};
-use crate::metadata_log::{encode_entry, vote_of};
 use crate::view::ClusterView;
 
 impl Shard {
@@ -149,7 +143,7 @@ impl Shard {
             };
             if let Some(slot) = self.slots.get(&partition).copied() {
                 self.store.configure(slot, config.clone());
-                self.schedule_retention(now, slot);
+                self.note_written(now, slot);
             }
         }
     }
@@ -185,67 +179,14 @@ impl Shard {
             for ticket in self.watches.fire(partition) {
                 out.replies.push(ShardReply::FetchReady(ticket));
             }
+            self.maintenance.flushed(slot);
             self.store.delete(slot);
         }
     }
-
-    /// Appends entries to the metadata log. The hard state goes last into the same or a later frame,
-    /// so that its being durable says that the entries are.
-    pub(super) fn persist(
-        &mut self,
-        sequence: u64,
-        hard_state: Option<HardState>,
-        entries: &[Entry],
-        out: &mut ShardOutputs,
-    ) {
-        let slot = self.metadata.unwrap_or_else(|| {
-            let log = PartitionLog::new(
-                LogId::METADATA,
-                METADATA_PARTITION,
-                METADATA_DIRECTORY.into(),
-                metadata_log_config(),
-            );
-            self.store.adopt(log)
-        });
-        self.metadata = Some(slot);
-        for entry in entries {
-            let Some(bytes) = encode_entry(entry).map(Bytes::from) else {
-                out.warnings
-                    .push(format!("metadata entry {} can not be stored", entry.index));
-                return;
-            };
-            let Ok(header) = BatchHeader::parse(&bytes) else {
-                return;
-            };
-            let leader_epoch = header.leader_epoch();
-            let append = Append {
-                header: &header,
-                batch: &bytes,
-                leader_epoch,
-                append_time_ms: None,
-            };
-            self.store.append(slot, &append);
-        }
-        if let Some(state) = hard_state {
-            self.vote = vote_of(&state);
-        }
-        let token = self.control(Control::Persist { sequence });
-        let (term, vote, commit) = (self.vote.term, self.vote.vote, self.vote.commit);
-        self.store
-            .journal_directory_control(&Operation::Vote { term, vote, commit }, Some(token));
-    }
-}
-
-/// The metadata log is journaled and keeps everything.
-pub(super) fn metadata_log_config() -> LogConfig {
-    log_config(&TopicConfig {
-        retention_ms: None,
-        ..TopicConfig::default()
-    })
 }
 
 /// What the storage engine needs of a topic's settings.
-fn log_config(config: &TopicConfig) -> LogConfig {
+pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
     LogConfig {
         segment_bytes: config.segment_bytes,
         segment_ms: config.segment_ms,

@@ -1,15 +1,17 @@
-//! ListOffsets and DeleteRecords.
+//! What is asked of one partition beside produce and fetch: its offsets, epochs, size and producers,
+//! and to forget records.
 
 use chronik_model::{ErrorCode, LeaderEpoch, Offset, TopicPartition};
 use chronik_storage::LogSlot;
 use chronik_storage::disk::DiskError;
+use chronik_storage::log::PartitionLog;
 use chronik_storage::select::TimestampHit;
 use rustc_hash::FxHashMap;
 
 use super::partition::check_epoch;
 use super::{Control, Shard, ShardOutputs};
 use crate::api::errors;
-use crate::messages::{PartitionAnswer, PartitionOp, ShardReply, Ticket};
+use crate::messages::{ActiveProducer, PartitionAnswer, PartitionOp, ShardReply, Ticket};
 
 /// ListOffsets' names for special places (KIP-734, KIP-405, KIP-1005).
 const LATEST: i64 = -1;
@@ -53,6 +55,12 @@ impl Shard {
             PartitionOp::DeleteRecords { before } => {
                 self.delete_records((ticket, part), slot, before)
             }
+            PartitionOp::EpochEnd {
+                epoch,
+                current_leader_epoch,
+            } => self.epoch_end(slot, epoch, current_leader_epoch),
+            PartitionOp::Size => self.size(slot),
+            PartitionOp::Producers => self.producers(slot),
             // Coordinators are asked in `groups.rs`.
             PartitionOp::Group(_) => Err(ErrorCode::NotCoordinator),
         });
@@ -154,6 +162,61 @@ impl Shard {
             part,
             answer,
         });
+    }
+
+    /// Kafka's leader knows its own epoch from the moment it leads: it starts at the end of what was
+    /// there before. Here an epoch is in the log from its first record on.
+    fn epoch_end(
+        &self,
+        slot: LogSlot,
+        epoch: LeaderEpoch,
+        stated_epoch: LeaderEpoch,
+    ) -> Result<Option<PartitionAnswer>, ErrorCode> {
+        let partition = self
+            .partition_of(slot)
+            .ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let current = partition.replica.leader_epoch();
+        check_epoch(stated_epoch, current)?;
+        let log = self.online(slot)?;
+        let before_all = || {
+            let first = log.epochs.pairs().next();
+            (epoch, first.map_or(log.log_end, |(_, start)| start))
+        };
+        let found = if epoch.0 < 0 || epoch > current {
+            None
+        } else if epoch == current {
+            Some((epoch, log.log_end))
+        } else {
+            let found = log.epochs.end_of(epoch, log.log_end);
+            Some(found.unwrap_or_else(before_all))
+        };
+        Ok(Some(PartitionAnswer::EpochEnd(found)))
+    }
+
+    fn size(&self, slot: LogSlot) -> Result<Option<PartitionAnswer>, ErrorCode> {
+        let segments = self.online(slot)?.segments.iter();
+        let bytes = segments.map(|segment| segment.bytes).sum();
+        Ok(Some(PartitionAnswer::Size(bytes)))
+    }
+
+    fn producers(&self, slot: LogSlot) -> Result<Option<PartitionAnswer>, ErrorCode> {
+        let known = self.online(slot)?.producers.newest();
+        let producers = known.map(|(producer_id, epoch, batch)| ActiveProducer {
+            producer_id,
+            epoch,
+            last_sequence: batch.map_or(-1, |batch| batch.last_sequence),
+            last_timestamp_ms: batch.map_or(-1, |batch| batch.timestamp_ms),
+        });
+        Ok(Some(PartitionAnswer::Producers(producers.collect())))
+    }
+
+    /// A log that can be believed.
+    fn online(&self, slot: LogSlot) -> Result<&PartitionLog, ErrorCode> {
+        let log = self.store.log(slot).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        if log.failed.is_some() || self.store.offline().is_some() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        Ok(log)
     }
 
     fn delete_records(

@@ -81,7 +81,7 @@ impl Shard {
         if self.metadata == Some(slot) {
             return;
         }
-        self.note_unflushed(now, slot);
+        self.note_written(now, slot);
         let Some(partition) = self.partition_mut(slot) else {
             return;
         };

@@ -71,11 +71,17 @@ impl Shard {
                 .map_err(|error| errors::of_sequence(&error))?;
             if let SequenceCheck::Duplicate(known) = check {
                 let (base_offset, last_offset) = (known.base_offset, known.last_offset);
+                // The broker's clock stamped it then.
+                let append_time_ms = if part.append_time {
+                    known.timestamp_ms
+                } else {
+                    -1
+                };
                 return Ok(Appended {
                     slot,
                     base_offset,
                     last_offset,
-                    append_time_ms: -1,
+                    append_time_ms,
                 });
             }
         }

@@ -135,6 +135,17 @@ impl Sim {
         key: &'static str,
         value: &'static str,
     ) {
+        let error = self.try_configure(connection, topic, key, value);
+        assert_eq!(error, 0, "{key}={value}");
+    }
+
+    pub(crate) fn try_configure(
+        &mut self,
+        connection: usize,
+        topic: Topic,
+        key: &'static str,
+        value: &'static str,
+    ) -> i16 {
         const TOPIC: i8 = 2;
         let mut config = AlterableConfig::default();
         config.name = StrBytes::from_static_str(key);
@@ -147,7 +158,7 @@ impl Sim {
         request.resources = vec![resource];
         let response: IncrementalAlterConfigsResponse =
             self.call(connection, ApiKey::IncrementalAlterConfigs, 1, &request);
-        assert_eq!(response.responses[0].error_code, 0, "{response:?}");
+        response.responses[0].error_code
     }
 
     pub(crate) fn producer_id(&mut self, connection: usize) -> i64 {

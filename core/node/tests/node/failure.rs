@@ -1,7 +1,7 @@
 //! The journal fails: nothing is acknowledged any more, and what is there is still read.
 
 use chronik_model::ErrorCode;
-use chronik_protocol::messages::{DeleteRecordsResponse, ProduceResponse};
+use chronik_protocol::messages::{CreateTopicsResponse, DeleteRecordsResponse, ProduceResponse};
 
 use crate::harness::client::{Call, produce_errors};
 use crate::harness::{Sim, seeds};
@@ -48,6 +48,48 @@ fn a_failed_journal_refuses_producers_and_serves_consumers() {
         for index in 1..4 {
             assert!(!sim.read_whole(one, topic, index).is_empty());
         }
+        sim.settle();
+        sim.check_all_answered();
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_controller_without_a_journal() {
+    const REFUSED: i16 = ErrorCode::NotController.code();
+    for seed in seeds(30) {
+        let mut sim = Sim::new(seed);
+        let (one, other) = (sim.connect(0), sim.connect(1));
+        let topic = sim.create(one, "t", 1, &[]);
+        sim.settle();
+        sim.node.journal.fails = true;
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let waiting: Vec<Call> = names
+            .iter()
+            .map(|name| {
+                let connection = if name.len() % 2 == 0 { one } else { other };
+                let call = sim.send_create(connection, name, 1, &[]);
+                let steps = sim.rng.below(8);
+                sim.run_steps(steps);
+                call
+            })
+            .collect();
+        sim.settle();
+        assert!(sim.node.offline, "seed {seed}");
+        for call in waiting {
+            assert!(sim.answered(call), "seed {seed}: {call:?} hangs");
+            let response: CreateTopicsResponse = sim.wait(call);
+            assert_eq!(response.topics[0].error_code, REFUSED, "seed {seed}");
+        }
+        // Later ones are not even tried.
+        let call = sim.send_create(one, "late", 1, &[]);
+        sim.settle();
+        let response: CreateTopicsResponse = sim.reply(call).expect("an answer");
+        assert_eq!(response.topics[0].error_code, REFUSED, "seed {seed}");
+        assert_eq!(sim.delete(one, topic), REFUSED);
+        assert_eq!(sim.grow(other, topic, 3), REFUSED);
+        let error = sim.try_configure(one, topic, "retention.ms", "1000");
+        assert_eq!(error, REFUSED);
+        assert_eq!(sim.metadata(one).len(), 1, "metadata is still served");
         sim.settle();
         sim.check_all_answered();
     }

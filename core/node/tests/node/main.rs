@@ -3,6 +3,7 @@
 
 mod admin;
 mod crash;
+mod describe;
 mod failure;
 mod fetch;
 mod harness;
@@ -12,4 +13,6 @@ mod mixed;
 mod produce;
 mod replay;
 mod retention;
+mod segment_failure;
+mod snapshots;
 mod topics;

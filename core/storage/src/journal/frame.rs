@@ -74,6 +74,13 @@ impl OpenFrame {
         self.chunk.len() <= FRAME_HEADER_BYTES && self.full.is_empty()
     }
 
+    /// Bytes that wait for the journal.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let full: usize = self.full.iter().map(|frame| frame.bytes.len()).sum();
+        full + self.chunk.len()
+    }
+
     /// Copies one batch in and returns its bytes for patching.
     pub fn append(
         &mut self,

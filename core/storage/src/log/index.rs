@@ -77,6 +77,18 @@ impl SegmentIndex {
         entry.map_or_else(|| start_of(base), boundary_of)
     }
 
+    /// Largest timestamp of all batches before some entry behind `offset`, in ms: what is at `offset`
+    /// is among them. `None` where no entry near by knows.
+    #[must_use]
+    pub fn time_behind(&self, offset: Offset) -> Option<i64> {
+        /// Entries learned from reads know no timestamps; not all of them are looked at.
+        const MOST_LOOKED_AT: usize = 64;
+        let after = self.entries.partition_point(|entry| entry.offset <= offset);
+        let behind = self.entries.iter().skip(after).take(MOST_LOOKED_AT);
+        let mut times = behind.map(|entry| entry.max_timestamp_before);
+        times.find(|time| *time != i64::MIN)
+    }
+
     /// Drops entries at and behind `position`.
     pub fn truncate(&mut self, position: u64) {
         self.entries.retain(|entry| entry.position < position);

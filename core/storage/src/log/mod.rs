@@ -1,5 +1,6 @@
 //! One partition's log: its end, its segments, its hot tail. See [`partition_log::PartitionLog`].
 
+mod age;
 pub mod cut;
 pub mod epochs;
 pub mod index;

@@ -263,6 +263,11 @@ impl PartitionLog {
             let last_offset = batch.base_offset + i64::from(batch.header.last_offset_delta());
             let offsets = (batch.base_offset, last_offset);
             let durable = self.durable_end();
+            // As it is in the log: the broker's clock may have set it.
+            let sequenced = Sequenced {
+                timestamp_ms: batch.max_timestamp_ms,
+                ..sequenced
+            };
             self.producers.record(&sequenced, offsets, durable);
         }
     }

@@ -234,6 +234,16 @@ impl ProducerTable {
         });
     }
 
+    /// Each producer with its epoch and its newest batch, by id.
+    pub fn newest(
+        &self,
+    ) -> impl Iterator<Item = (ProducerId, ProducerEpoch, Option<&RememberedBatch>)> {
+        self.sorted_ids().into_iter().filter_map(|id| {
+            let producer = self.producers.get(&id)?;
+            Some((ProducerId(id), producer.epoch, producer.batches.back()))
+        })
+    }
+
     /// Number of producers remembered.
     #[must_use]
     pub fn len(&self) -> usize {

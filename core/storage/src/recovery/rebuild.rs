@@ -23,7 +23,8 @@ pub(super) fn checkpoint(
         checkpoint.start = start;
         report.rebuilt = true;
     }
-    if !segment_files(disk, METADATA_DIRECTORY)?.is_empty() {
+    // Also with nothing there but snapshots: the journal may have all that is left of the log.
+    if !disk.list(METADATA_DIRECTORY)?.is_empty() {
         let log = scan(
             disk,
             LogId::METADATA,

@@ -27,6 +27,13 @@ pub enum Completion {
         /// The record, if the segment has one.
         result: Result<Option<TimestampHit>, DiskError>,
     },
+    /// A file of [`LogStore::replace_file`] is in place, or it is not.
+    Replaced {
+        /// The ticket it was given.
+        ticket: u64,
+        /// What came of it.
+        result: Result<(), DiskError>,
+    },
 }
 
 impl LogStore {
@@ -63,6 +70,10 @@ impl LogStore {
                 }
                 Some(Completion::Timestamp { ticket, result })
             }
+            Pending::Replace { ticket } => Some(Completion::Replaced {
+                ticket,
+                result: result.map(drop),
+            }),
             chore @ (Pending::Write { .. }
             | Pending::Sync { .. }
             | Pending::Locate { .. }
@@ -114,7 +125,8 @@ impl LogStore {
             | Pending::Cut { .. }
             | Pending::Chore
             | Pending::Read { .. }
-            | Pending::Timestamp { .. } => {}
+            | Pending::Timestamp { .. }
+            | Pending::Replace { .. } => {}
         }
     }
 
@@ -129,13 +141,14 @@ impl LogStore {
         if let Err(error) = result {
             // Without space the data stays in memory until `retry_writes` tries again.
             match error.kind {
-                DiskErrorKind::Full => self.disk_full = true,
+                DiskErrorKind::Full => (self.out_of_space, self.ran_out) = (true, true),
                 DiskErrorKind::NotFound | DiskErrorKind::Corrupt | DiskErrorKind::Failed => {
                     self.go_offline(&error.to_string());
                 }
             }
             return;
         }
+        self.out_of_space = false;
         let Some(log) = self.same_log(slot, log_id) else {
             return;
         };
@@ -206,21 +219,22 @@ impl LogStore {
         }
     }
 
-    /// Free space is back: takes appends again and writes what had to wait.
+    /// Writes what found no space once more. Appends are taken again when one of these writes
+    /// succeeds, or none is left.
     pub fn retry_writes(&mut self) {
-        self.disk_full = false;
+        if !self.out_of_space {
+            return;
+        }
         let slots: Vec<LogSlot> = self.slots().collect();
         for slot in slots {
-            self.write_back_if_due(&[slot]);
             let stalled = self
                 .log(slot)
                 .is_some_and(|log| log.mode == Mode::Unjournaled || log.switch.is_some());
-            if stalled {
-                self.write_back(slot, true);
-            }
+            self.write_back(slot, stalled);
             self.continue_trim(slot);
         }
         self.evict();
+        self.out_of_space = !self.writing.is_empty();
     }
 
     fn sync_done(
@@ -247,6 +261,7 @@ impl LogStore {
             segment.synced_bytes = segment.synced_bytes.max(bytes);
         }
         log.note_synced(end);
+        self.advanced.push(slot);
         self.push_switch(slot);
         self.continue_trim(slot);
     }

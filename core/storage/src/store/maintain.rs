@@ -115,30 +115,20 @@ impl LogStore {
         }
     }
 
-    /// Syncs logs that do not journal, for `flush.ms`. Returns the shortest `flush.ms` of a log that
-    /// still has something to sync.
-    pub fn flush_timed(&mut self) -> Option<i64> {
-        let slots: Vec<LogSlot> = self.slots().collect();
-        let mut soonest = None;
-        for slot in slots {
-            let Some(log) = self.log(slot) else { continue };
-            let due = log.mode == Mode::Unjournaled && log.synced_end < log.written_end;
-            let Some(interval) = log.config.flush_ms.filter(|_| due) else {
-                continue;
-            };
-            soonest = Some(soonest.map_or(interval, |soonest: i64| soonest.min(interval)));
-            self.sync_segments(slot);
+    /// Syncs what is written of a log that does not journal, for `flush.ms`.
+    pub fn flush(&mut self, slot: LogSlot) {
+        let unjournaled = |log: &PartitionLog| log.mode == Mode::Unjournaled;
+        if self.log(slot).is_some_and(unjournaled) {
+            self.sync_written(slot);
         }
-        soonest
     }
 
-    /// Whether a log waits for `flush.ms`, and the shortest such interval.
+    /// `flush.ms` of a log that has something to sync by it.
     #[must_use]
     pub fn flush_interval_ms(&self, slot: LogSlot) -> Option<i64> {
         let log = self.log(slot)?;
-        log.config
-            .flush_ms
-            .filter(|_| log.mode == Mode::Unjournaled)
+        let waits = log.mode == Mode::Unjournaled && log.synced_end < log.written_end;
+        log.config.flush_ms.filter(|_| waits)
     }
 
     /// Moves the log start; `token` comes back when that is durable. Files go after that.

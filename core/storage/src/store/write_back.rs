@@ -131,12 +131,34 @@ impl LogStore {
         let Some(log) = self.log(slot).filter(|log| log.cuts.is_empty()) else {
             return;
         };
-        let unsynced = log
-            .segments
-            .iter()
-            .find(|segment| segment.synced_bytes < segment.written_bytes);
-        let Some(segment) = unsynced else { return };
-        let base = segment.base_offset;
+        let mut segments = log.segments.iter();
+        let unsynced = segments.find(|segment| segment.synced_bytes < segment.written_bytes);
+        if let Some(base) = unsynced.map(|segment| segment.base_offset) {
+            self.sync_segment(slot, base);
+        }
+    }
+
+    /// Syncs all that is written, oldest segment first.
+    pub(super) fn sync_written(&mut self, slot: LogSlot) {
+        let Some(log) = self.log(slot).filter(|log| log.cuts.is_empty()) else {
+            return;
+        };
+        let segments = log.segments.iter();
+        let unsynced: Vec<Offset> = segments
+            .filter(|segment| segment.synced_bytes < segment.written_bytes)
+            .map(|segment| segment.base_offset)
+            .collect();
+        for base in unsynced {
+            self.sync_segment(slot, base);
+        }
+    }
+
+    fn sync_segment(&mut self, slot: LogSlot, base: Offset) {
+        let Some(log) = self.log(slot) else { return };
+        let mut segments = log.segments.iter();
+        let Some(segment) = segments.find(|segment| segment.base_offset == base) else {
+            return;
+        };
         let bytes = segment.written_bytes;
         let next = log
             .segments

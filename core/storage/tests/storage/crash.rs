@@ -96,7 +96,7 @@ fn change(shell: &mut Shell, model: &mut Model, rng: &mut Rng, id: u64) {
             shell.store.retain(slot, now);
             log.start.1 = start.max(shell.store.log(slot).unwrap().log_start.0);
         }
-        _ => drop(shell.store.flush_timed()),
+        _ => shell.flush_timed(),
     }
 }
 

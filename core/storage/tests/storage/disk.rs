@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use chronik_model::rng::Rng;
 use chronik_storage::disk::{
-    DirEntry, Disk, DiskData, DiskError, DiskErrorKind, DiskOp, DiskRequest,
+    DirEntry, Disk, DiskData, DiskError, DiskErrorKind, DiskOp, DiskRequest, replace_file,
 };
 use chronik_storage::select::{self, ReadFailure};
 
@@ -230,6 +230,11 @@ impl SimDisk {
                 self.remove(&file.log_path())?;
                 self.remove(&file.index_path())?;
                 self.sync_directory(&file.directory)?;
+            }
+            DiskOp::ReplaceFile { path, bytes, .. } => replace_file(self, path, bytes)?,
+            DiskOp::RemoveFile { path, .. } => {
+                self.remove(path)?;
+                self.sync_directory(parent(path))?;
             }
             DiskOp::RemoveLog { directory, .. } => {
                 self.remove(directory)?;

@@ -377,7 +377,7 @@ fn filled() -> Story {
         story.append(lazy, 900);
         story.drain();
     }
-    let _ = story.shell.store.flush_timed();
+    story.shell.flush_timed();
     story.drain();
     assert!(story.shell.counts.0["trims"] > 1);
     story

@@ -259,6 +259,16 @@ impl Shell {
     }
 
     /// Stops as a server is asked to.
+    /// What `flush.ms` would do by now.
+    pub(crate) fn flush_timed(&mut self) {
+        let slots: Vec<LogSlot> = self.store.slots().collect();
+        for slot in slots {
+            if self.store.flush_interval_ms(slot).is_some() {
+                self.store.flush(slot);
+            }
+        }
+    }
+
     pub(crate) fn stop(&mut self) -> Result<(), DiskError> {
         self.drain()?;
         self.store.flush_all();

@@ -28,6 +28,16 @@ impl HostPort {
         is_wildcard(&self.host)
     }
 
+    /// Whether the host is an address of IPv4.
+    pub(crate) fn is_ipv4(&self) -> bool {
+        self.host.parse::<Ipv4Addr>().is_ok()
+    }
+
+    /// Whether the host is an address of IPv6.
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.host.parse::<Ipv6Addr>().is_ok()
+    }
+
     /// Addresses to bind to, the first that works. Without a host that is IPv6 and IPv4 together,
     /// or IPv4 alone on machines that have no IPv6.
     ///

@@ -128,15 +128,25 @@ fn bound(
 
 fn check_distinct(listeners: &[Bound], failure: &mut ConfigFailure) {
     let mut names = BTreeSet::new();
-    let mut ports = BTreeSet::new();
+    let mut by_port: BTreeMap<u16, Vec<&HostPort>> = BTreeMap::new();
     for Endpoint { name, address } in listeners.iter().map(|bound| &bound.endpoint) {
         if !names.insert(name) {
             failure.add(format!("listeners: there are two listeners called {name}"));
         }
-        if address.port != 0 && !ports.insert(address.port) {
+        if address.port != 0 {
+            by_port.entry(address.port).or_default().push(address);
+        }
+    }
+    for (port, addresses) in by_port {
+        let distinct = match addresses.as_slice() {
+            [_] => true,
+            // As in Kafka, one may be for IPv4 and the other for IPv6.
+            [one, other] => one.is_ipv4() && other.is_ipv6() || one.is_ipv6() && other.is_ipv4(),
+            _ => false,
+        };
+        if !distinct {
             failure.add(format!(
-                "listeners: two listeners have port {}",
-                address.port
+                "listeners: two listeners have port {port}: give each a port of its own"
             ));
         }
     }

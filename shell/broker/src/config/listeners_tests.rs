@@ -103,6 +103,22 @@ fn addresses_follow_from_the_keys() {
     );
 }
 
+#[test]
+fn both_families_of_addresses_may_share_a_port() {
+    let lines = [
+        ("listeners", "FOUR://127.0.0.1:9092,SIX://[::1]:9092"),
+        (
+            "listener.security.protocol.map",
+            "FOUR:PLAINTEXT,SIX:PLAINTEXT",
+        ),
+    ];
+    let expected = [
+        "FOUR 127.0.0.1:9092 -> 127.0.0.1:9092",
+        "SIX [::1]:9092 -> [::1]:9092",
+    ];
+    assert_eq!(shown(&resolved(&lines, None, None).unwrap()), expected);
+}
+
 fn expected_lines(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
@@ -177,6 +193,24 @@ fn listeners_that_can_not_work_are_refused() {
     let twice = ("listeners", "A://:1,B://:1");
     let map = ("listener.security.protocol.map", "A:PLAINTEXT,B:PLAINTEXT");
     check_refused(&[twice, map], 78, "two listeners have port 1");
+    let on_two_hosts = ("listeners", "A://127.0.0.1:1,B://127.0.0.2:1");
+    check_refused(&[on_two_hosts, map], 78, "two listeners have port 1");
+    let three = ("listeners", "A://127.0.0.1:1,B://[::1]:1,C://[::2]:1");
+    let map_of_three = (
+        "listener.security.protocol.map",
+        "A:PLAINTEXT,B:PLAINTEXT,C:PLAINTEXT",
+    );
+    check_refused(&[three, map_of_three], 78, "two listeners have port 1");
+    let one_is_tls = (
+        "listener.security.protocol.map",
+        "A:PLAINTEXT,B:SSL,C:PLAINTEXT",
+    );
+    let on_three_ports = ("listeners", "A://:1,B://:2,C://:3");
+    check_refused(
+        &[on_three_ports, one_is_tls],
+        2,
+        "listener B: SSL is not built yet",
+    );
     check_refused(
         &[("listener.security.protocol.map", "PLAINTEXT")],
         78,

@@ -1,6 +1,6 @@
 //! Carries out one operation on segment files.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -50,6 +50,15 @@ pub(crate) fn execute(files: &Mutex<FileTable>, op: DiskOp) -> Result<DiskData, 
             remove(files, &file.log_path())?;
             remove(files, &file.index_path())?;
             sync_names(files, &file.directory).map(|()| DiskData::Done)
+        }
+        DiskOp::ReplaceFile {
+            log_id: _,
+            path,
+            bytes,
+        } => replace(files, &path, &bytes).map(|()| DiskData::Done),
+        DiskOp::RemoveFile { log_id: _, path } => {
+            remove(files, &path)?;
+            sync_names(files, file_io::parent(&path)).map(|()| DiskData::Done)
         }
         DiskOp::RemoveLog {
             log_id: _,
@@ -134,10 +143,14 @@ fn read(handle: &File, path: &str, position: u64, length: usize) -> Result<Bytes
 
 /// Index files are written once and read rarely: they stay out of the table of open files.
 fn write_index(files: &Mutex<FileTable>, file: &FileKey, bytes: &Bytes) -> Result<(), DiskError> {
-    let path = file.index_path();
-    let index = locked(files).create(&path)?;
-    file_io::write_all_at(&index, 0, &[bytes]).map_err(|error| disk_error(&path, &error))?;
-    let plan = locked(files).plan_sync_of(&path, Arc::new(index));
+    write_whole(files, &file.index_path(), bytes)
+}
+
+/// Writes a file from its beginning and makes it durable.
+fn write_whole(files: &Mutex<FileTable>, path: &str, bytes: &Bytes) -> Result<(), DiskError> {
+    let file = locked(files).create(path)?;
+    file_io::write_all_at(&file, 0, &[bytes]).map_err(|error| disk_error(path, &error))?;
+    let plan = locked(files).plan_sync_of(path, Arc::new(file));
     sync(files, &plan)
 }
 
@@ -155,6 +168,26 @@ fn read_index(files: &Mutex<FileTable>, file: &FileKey) -> Result<Bytes, DiskErr
     file_io::read_at(&index, 0, usize::MAX)
         .map(Bytes::from)
         .map_err(failed)
+}
+
+/// Puts a whole file in the place of `path`, which keeps its content where this fails.
+fn replace(files: &Mutex<FileTable>, path: &str, bytes: &Bytes) -> Result<(), DiskError> {
+    let temporary = format!("{path}.tmp");
+    remove(files, &temporary)?;
+    let renamed = write_whole(files, &temporary, bytes).and_then(|()| {
+        let (from, to) = {
+            let mut files = locked(files);
+            files.forget(path);
+            (files.full_path(&temporary), files.full_path(path))
+        };
+        fs::rename(from, to).map_err(|error| disk_error(path, &error))
+    });
+    if renamed.is_err() {
+        // Space is short, perhaps. What can not be removed now is at the next start.
+        drop(remove(files, &temporary));
+    }
+    renamed?;
+    sync_names(files, file_io::parent(path))
 }
 
 fn remove(files: &Mutex<FileTable>, path: &str) -> Result<(), DiskError> {

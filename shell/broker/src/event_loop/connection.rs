@@ -2,19 +2,22 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use chronik_model::Mono;
 use chronik_node::{ConnectionId, FrameError, FrameLimits, FrameReader, Pieces};
 use mio::net::TcpStream;
 
-use super::admission::FREE_BYTES;
 use super::receive::receive;
+use crate::memory::{Kind, Lease, Memory};
 
 /// A connection with this much output waiting hands in no more requests.
 pub(super) const MAX_OUTPUT_BYTES: usize = 1 << 20;
 /// Pieces up to this size are copied together.
-const SMALL_PIECE_BYTES: usize = 4096;
+pub(super) const SMALL_PIECE_BYTES: usize = 4096;
+/// Memory that is kept for small replies while there are none.
+const MAX_IDLE_SMALL_BYTES: usize = 16 << 10;
 /// Pieces of one write.
 const PIECES_PER_WRITE: usize = 64;
 
@@ -30,12 +33,16 @@ pub(super) struct Connection {
     pub(super) closing: bool,
     /// Reading stopped because of too much output.
     pub(super) starved_by_output: bool,
-    /// Bytes reserved for the large request that is on its way in.
-    pub(super) reserved: usize,
+    /// The request that is on its way in stands in line for memory.
+    pub(super) queued: bool,
+    /// Memory of the request that is on its way in.
+    pub(super) lease: Option<Lease>,
     reader: FrameReader,
     pieces: VecDeque<Bytes>,
     /// Small replies, behind all pieces.
     small: BytesMut,
+    /// Memory of those, once the socket takes no more.
+    small_lease: Option<Lease>,
     output_bytes: usize,
 }
 
@@ -64,10 +71,12 @@ impl Connection {
             blocked: false,
             closing: false,
             starved_by_output: false,
-            reserved: 0,
+            queued: false,
+            lease: None,
             reader: FrameReader::new(FrameLimits { max_frame_bytes }),
             pieces: VecDeque::new(),
             small: BytesMut::new(),
+            small_lease: None,
             output_bytes: 0,
         }
     }
@@ -81,22 +90,35 @@ impl Connection {
         }
     }
 
-    /// Bytes that must be reserved before more of the present request is read.
-    pub(super) fn unreserved_bytes(&self) -> usize {
-        let wanted = self.reader.wanted();
-        if self.reserved == 0 && wanted > FREE_BYTES {
-            wanted
-        } else {
-            0
-        }
+    /// Size of the request of which a part has come, or 0 if none has.
+    pub(super) const fn bytes_of_partial_request(&self) -> usize {
+        self.reader.frame_bytes()
     }
 
-    /// Gives up the reservation once its request is whole.
-    pub(super) fn take_unneeded_reservation(&mut self) -> usize {
-        if self.reader.wanted() == 0 {
-            std::mem::take(&mut self.reserved)
-        } else {
-            0
+    /// Bytes that are held because the peer does not read, or does not send the rest of a request.
+    pub(super) fn held_by_its_peer(&self) -> Option<usize> {
+        let unsent = if self.blocked { self.output_bytes } else { 0 };
+        let partial = self.lease.as_ref().map_or(0, Lease::bytes);
+        let held = unsent.saturating_add(usize::try_from(partial).unwrap_or(usize::MAX));
+        (held > 0).then_some(held)
+    }
+
+    /// Accounts for small replies that the socket did not take, and lets go of their memory when
+    /// there are none.
+    pub(super) fn account_small(&mut self, memory: &Arc<Memory>) {
+        if !self.small.is_empty() {
+            let bytes = self.small.capacity();
+            let lease = &mut self.small_lease;
+            match lease {
+                Some(lease) if lease.bytes() == bytes as u64 => {}
+                Some(lease) => lease.resize(bytes as u64),
+                None => *lease = Some(memory.take(Kind::Replies, bytes)),
+            }
+            return;
+        }
+        self.small_lease = None;
+        if self.small.capacity() > MAX_IDLE_SMALL_BYTES {
+            self.small = BytesMut::new();
         }
     }
 

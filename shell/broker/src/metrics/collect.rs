@@ -212,7 +212,13 @@ impl Collect {
         ] {
             sheet.gauge(name, Some(Unit::Bytes), help, value)?;
         }
-        Ok(())
+        let kinds = store.memory_by_kind.iter();
+        sheet.gauges(
+            "chronik_memory_held",
+            Some(Unit::Bytes),
+            "Memory by what it is held for; batches can be in the tail and in replies at once",
+            kinds.map(|(kind, bytes)| ([("kind", *kind)], *bytes)),
+        )
     }
 
     fn sum(&self, of: fn(&LoopCounters) -> &Counter) -> u64 {

@@ -39,12 +39,14 @@ pub(crate) struct PartitionSample {
 }
 
 /// The store at the moment of a scrape.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StoreSample {
     /// Bytes of the memory budget in use.
     pub(crate) memory_used_bytes: u64,
     /// The memory budget.
     pub(crate) memory_limit_bytes: u64,
+    /// What memory is held for. Some of it under two names: batches are in the tail and in replies.
+    pub(crate) memory_by_kind: Vec<(&'static str, u64)>,
     /// Bytes of the journal that can not be trimmed yet.
     pub(crate) journal_used_bytes: u64,
     /// Size of the journal ring.

@@ -27,13 +27,14 @@ fn metrics(view: MetricsView) -> (Metrics, Vec<Arc<LoopCounters>>, Arc<JournalCo
     let journal = Arc::new(JournalCounters::new());
     let store = StoreSample {
         memory_limit_bytes: 1000,
+        memory_by_kind: vec![("replies", 7)],
         ..StoreSample::default()
     };
     let sources = Sources {
         loops: loops.clone(),
         journal: Arc::clone(&journal),
         partitions: Arc::new(TwoPartitions),
-        store: Arc::new(move || store),
+        store: Arc::new(move || store.clone()),
         clock: Arc::new(|| Mono(2_000_000_000)),
     };
     (Metrics::new(sources, view), loops, journal)
@@ -97,6 +98,7 @@ fn what_loops_count_is_summed() {
             "chronik_journal_commit_bytes_count 1",
             "chronik_journal_queue_depth 4",
             "chronik_memory_limit_bytes 1000",
+            "chronik_memory_held_bytes{kind=\"replies\"} 7",
             "chronik_partitions 2",
             "chronik_partition_high_watermark{topic=\"orders\",partition=\"1\"} 7",
             "kafka_server_brokertopicmetrics_messagesin_total 6",

@@ -10,6 +10,7 @@ use crate::config::ServerConfig;
 use crate::disk::filesystem::free_bytes;
 use crate::http::{Health, HealthCheck};
 use crate::hub::Hub;
+use crate::memory::Kind;
 use crate::metrics::{PartitionSample, PartitionStats, StoreSample};
 
 /// Partitions of all shards.
@@ -52,18 +53,20 @@ pub(super) fn store_sampler(
 ) -> Arc<dyn Fn() -> StoreSample + Send + Sync> {
     let hub = Arc::clone(hub);
     let data_dir = config.data_dir.clone();
-    let memory_limit_bytes = config.memory_bytes;
     let file_bytes = directory.meta.journal_file_bytes;
     let journal_limit_bytes = directory.meta.journal_files as u64 * file_bytes;
     Arc::new(move || {
-        let resident = |index| {
-            hub.shard(index)
-                .map_or(0, |shard| shard.store().resident_bytes() as u64)
-        };
+        let memory = &hub.memory;
+        let mut memory_by_kind = vec![
+            ("appended", memory.open()),
+            ("tail", memory.resident()),
+            ("unwritten", memory.unwritten()),
+        ];
+        memory_by_kind.extend(Kind::ALL.map(|kind| (kind.name(), memory.held(kind))));
         StoreSample {
-            memory_used_bytes: (0..hub.shard_count()).map(resident).sum::<u64>()
-                + hub.unwritten_bytes(),
-            memory_limit_bytes,
+            memory_used_bytes: memory.used(),
+            memory_limit_bytes: memory.limit(),
+            memory_by_kind,
             journal_used_bytes: hub.journal.used_files() * file_bytes,
             journal_limit_bytes,
             disk_free_bytes: free_bytes(&data_dir).unwrap_or(0),
@@ -92,7 +95,7 @@ pub(super) fn check(hub: &Arc<Hub>) -> HealthCheck {
             detail: json!({
                 "topics": view.as_ref().map_or(0, |view| view.image.topic_count()),
                 "metadata_offset": view.as_ref().map_or(0, |view| view.image.offset().0),
-                "unwritten_bytes": hub.unwritten_bytes(),
+                "unwritten_bytes": hub.memory.unwritten(),
                 "offline": offline,
             }),
         }

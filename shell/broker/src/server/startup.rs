@@ -11,8 +11,8 @@ use chronik_model::config::{BrokerConfig, Layers};
 use chronik_model::rng::Rng;
 use chronik_node::{
     ControllerConfig, Endpoint, Frontend, FrontendConfig, FrontendId, Identity, IncarnationId,
-    Quorum, RecoveredMetadata, RegisterBroker, RegistryValidator, Shard, ShardConfig, ShardId,
-    ShardInput, SnapshotPolicy, ViewBuilder, controller_settings, metadata_log,
+    Quorum, RegisterBroker, RegistryValidator, Shard, ShardConfig, ShardId,
+    ViewBuilder, controller_settings, metadata_log, snapshot_policy,
 };
 use chronik_storage::checkpoint::Checkpoint;
 use chronik_storage::journal::Ring;
@@ -31,6 +31,7 @@ use crate::event_loop::{EventLoop, LoopConfig};
 use crate::http;
 use crate::hub::{Hub, HubEvent, LoopHandle, METADATA_SHARD};
 use crate::journal::{Journal, JournalHandle};
+use crate::memory::Memory;
 use crate::metrics::{JournalCounters, LoopCounters, Metrics, Sources};
 
 /// Requests of one connection that may wait for their replies.
@@ -57,16 +58,15 @@ impl Startup<'_> {
         let metadata = load_metadata(&mut directory, &recovered)?;
         let checkpoint = recovered.checkpoint;
         let shards = shards(
-            self.config,
             &directory,
             recovered.logs,
             &checkpoint,
             self.cores,
         );
         let (ring, files) = open_journal(self.config, &directory, &checkpoint)?;
-        let unwritten_limit = self.config.memory_bytes / 2;
+        let memory = Memory::new(self.config.memory_bytes, shards.len());
         let journal = JournalHandle::default();
-        let hub = Hub::new(self.clock, shards, journal, unwritten_limit, self.events_in);
+        let hub = Hub::new(self.clock, shards, journal, memory, self.events_in);
         let hub = Arc::new(hub);
         let pool = start_pool(&hub, self.config);
         hub.set_pool(pool.map_err(|error| disk_failure(&error))?);
@@ -92,8 +92,7 @@ impl Startup<'_> {
         let counters: Vec<_> = (0..self.cores)
             .map(|_| Arc::new(LoopCounters::new()))
             .collect();
-        let request_bytes = usize::try_from(self.config.memory_bytes / 4).unwrap_or(usize::MAX);
-        let loops = start_loops(&hub, &identity, self.listeners, &counters, request_bytes)?;
+        let loops = start_loops(&hub, &identity, self.listeners, &counters)?;
         let metrics = serve_metrics(&hub, self.config, &directory, counters, journal_counters)?;
         warn_of_unclaimed(&hub);
         let (disk, lock) = directory.into_parts();
@@ -113,13 +112,17 @@ impl Startup<'_> {
 fn load_metadata(
     directory: &mut DataDirectory,
     recovered: &Recovered,
-) -> Result<RecoveredMetadata, Failure> {
+) -> Result<metadata_log::Loaded, Failure> {
     let log = recovered
         .logs
         .iter()
         .find(|log| log.log_id == LogId::METADATA);
-    metadata_log::load(directory.disk(), log, recovered.checkpoint.vote)
-        .map_err(|error| disk_failure(&error))
+    let loaded = metadata_log::load(directory.disk(), log, recovered.checkpoint.vote);
+    let loaded = loaded.map_err(|error| disk_failure(&error))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded)
 }
 
 fn open_journal(
@@ -157,7 +160,6 @@ fn warn_of_unclaimed(hub: &Hub) {
 }
 
 fn shards(
-    config: &ServerConfig,
     directory: &DataDirectory,
     logs: Vec<chronik_storage::log::PartitionLog>,
     checkpoint: &Checkpoint,
@@ -175,19 +177,14 @@ fn shards(
             logs.push(log);
         }
     }
-    let share = usize::try_from(config.memory_bytes / 4).unwrap_or(usize::MAX) / cores.max(1);
     // A journal frame holds at least one whole batch, and a ring file at least one frame.
     let max_batch_bytes = usize::try_from(directory.meta.journal_file_bytes).unwrap_or(usize::MAX)
         - FRAME_OVERHEAD_BYTES;
-    let limits = StoreLimits {
-        tail_bytes: share,
-        ..StoreLimits::default()
-    };
     let shards = (0..count).zip(by_shard).map(|(id, logs)| {
         let shard = ShardConfig {
             id: ShardId(id),
             count,
-            limits,
+            limits: StoreLimits::default(),
             next_log_id: checkpoint.next_log_id,
             seed: seed(directory.incarnation),
             max_batch_bytes,
@@ -208,25 +205,23 @@ fn start_pool(hub: &Arc<Hub>, config: &ServerConfig) -> std::io::Result<DiskPool
     let complete: pool::Complete = Arc::new(move |shard, done| {
         let Some(hub) = weak.upgrade() else { return };
         for done in done {
-            hub.step_shard(shard, ShardInput::Disk(done));
+            hub.disk_done(shard, done);
         }
-        hub.feed_starved();
     });
     DiskPool::start(pool::DEFAULT_THREADS, config.data_dir.clone(), complete)
 }
 
 fn identity(config: &ServerConfig, directory: &DataDirectory) -> Identity {
     let broker = BrokerConfig::resolve(&Layers::of_static(&config.static_broker));
-    let advertised = config
-        .listeners
-        .first()
-        .map(|listener| listener.advertised.clone());
-    let (host, port) = advertised.map_or_else(Default::default, |it| (it.host, it.port));
+    let endpoint = |listener: &Listener| Endpoint {
+        listener: listener.name.clone(),
+        host: listener.advertised.host.clone(),
+        port: listener.advertised.port,
+    };
     Identity {
         node_id: chronik_model::NodeId(directory.meta.node_id),
         cluster_id: directory.meta.cluster_id.clone(),
-        host,
-        port,
+        listeners: config.listeners.iter().map(endpoint).collect(),
         rack: broker.rack,
     }
 }
@@ -236,7 +231,7 @@ fn register(
     hub: &Arc<Hub>,
     config: &ServerConfig,
     identity: &Identity,
-    metadata: RecoveredMetadata,
+    metadata: metadata_log::Loaded,
     incarnation: [u8; 16],
     events: &Receiver<HubEvent>,
 ) -> Result<(), Failure> {
@@ -247,22 +242,13 @@ fn register(
         seed: seed(incarnation),
         settings: controller_settings(&config.static_broker),
         validator: Box::new(RegistryValidator),
-        // The log of a lone broker is its snapshot.
-        snapshots: SnapshotPolicy {
-            entries: u64::MAX,
-            bytes: u64::MAX,
-        },
-    };
-    let endpoint = |listener: &Listener| Endpoint {
-        listener: listener.name.clone(),
-        host: listener.advertised.host.clone(),
-        port: listener.advertised.port,
+        snapshots: snapshot_policy(&config.static_broker),
     };
     let registration = RegisterBroker {
         node_id: identity.node_id,
         cluster_id: identity.cluster_id.clone(),
         incarnation: IncarnationId(incarnation),
-        endpoints: config.listeners.iter().map(endpoint).collect(),
+        endpoints: identity.listeners.clone(),
         rack: identity.rack.clone(),
     };
     let views = ViewBuilder::new(identity.node_id, Arc::new(config.static_broker.clone()));
@@ -296,7 +282,6 @@ fn start_loops(
     identity: &Arc<Identity>,
     listeners: Vec<StdListener>,
     counters: &[Arc<LoopCounters>],
-    request_bytes: usize,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
     let broken =
         |error: std::io::Error| Failure::new(Failure::RUNTIME, format!("event loop: {error}"));
@@ -304,6 +289,10 @@ fn start_loops(
         .view()
         .ok_or_else(|| Failure::new(Failure::BUG, "no metadata was published"))?;
     let network = view.broker.network;
+    // A request that memory can never hold is refused when its size is read.
+    let max_frame_bytes = u64::try_from(network.socket_request_max_bytes).unwrap_or(u64::MAX);
+    let max_frame_bytes = u32::try_from(max_frame_bytes.min(hub.memory.limit()));
+    let max_frame_bytes = max_frame_bytes.unwrap_or(u32::MAX);
     let mut loops = Vec::new();
     for (index, own) in counters.iter().enumerate() {
         let poll = mio::Poll::new().map_err(broken)?;
@@ -317,13 +306,12 @@ fn start_loops(
         let config = LoopConfig {
             index,
             loop_count: counters.len(),
-            max_frame_bytes: u32::try_from(network.socket_request_max_bytes).unwrap_or(u32::MAX),
+            max_frame_bytes,
             max_connections: network.max_connections,
             idle: network
                 .connections_max_idle_ms
                 .and_then(|ms| u64::try_from(ms).ok())
                 .map(Duration::from_millis),
-            request_bytes: request_bytes / counters.len().max(1),
         };
         let frontend = Frontend::new(frontend, Arc::clone(&view));
         loops.push(EventLoop::new(

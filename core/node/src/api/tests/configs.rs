@@ -18,6 +18,8 @@ use super::{Cluster, INVALID_REQUEST, NONE, UNKNOWN_TOPIC};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const LOGGER: i8 = 8;
+const METRICS: i8 = 16;
+const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 
@@ -222,12 +224,17 @@ fn unknown_resources_have_no_configs() {
             (result.error_code, result.configs.len()),
             (expected.code(), 0)
         );
-        assert!(result.error_message.is_some());
+        assert_eq!(result.error_message.is_none(), expected.is_none());
     };
     check(TOPIC, "absent", ErrorCode::UnknownTopicOrPartition);
     check(TOPIC, "no/name", ErrorCode::InvalidTopicException);
     check(BROKER, "2", ErrorCode::InvalidRequest);
     check(BROKER, "one", ErrorCode::InvalidRequest);
-    check(LOGGER, "1", ErrorCode::InvalidRequest);
-    check(16, "metrics", ErrorCode::InvalidRequest);
+    check(LOGGER, "2", ErrorCode::InvalidRequest);
+    check(LOGGER, "1", ErrorCode::None);
+    check(METRICS, "", ErrorCode::InvalidRequest);
+    check(METRICS, "metrics", ErrorCode::None);
+    check(GROUP, "", ErrorCode::InvalidRequest);
+    check(GROUP, "group", ErrorCode::None);
+    check(3, "1", ErrorCode::InvalidRequest);
 }

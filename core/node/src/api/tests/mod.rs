@@ -1,7 +1,13 @@
 //! Handlers against a real controller, with requests and replies of the generated structs.
 
 mod configs;
+mod coordinator;
+mod describing;
+mod groups;
+mod listeners;
+mod offsets;
 mod partitions;
+mod refusals;
 mod topics;
 mod versions;
 
@@ -15,14 +21,16 @@ use chronik_controller::{
     MetadataDelta, NewTopic, Recovered, RegisterBroker, SnapshotPolicy,
 };
 use chronik_model::config::{self, UpdateScope};
-use chronik_model::{ErrorCode, LeaderEpoch, NodeId, Now, Offset, TopicId};
+use chronik_model::{
+    ErrorCode, LeaderEpoch, NodeId, Now, Offset, ProducerEpoch, ProducerId, TopicId, TopicPartition,
+};
 use chronik_protocol::ApiKey;
 use chronik_protocol::messages::{
     Decodable, Encodable, StrBytes, TopicName, decode_response, encode_body,
 };
 
 use super::{Context, HandlerError, Outcome, Request, TABLE};
-use crate::messages::{PartitionAnswer, PartitionOp, Peer};
+use crate::messages::{ActiveProducer, PartitionAnswer, PartitionOp, Peer};
 use crate::view::{ClusterView, Identity, ViewBuilder};
 
 const CORRELATION_ID: i32 = 4711;
@@ -50,6 +58,26 @@ impl ConfigValidator for Keys {
     fn default_value(&self, _scope: ConfigScope, key: &str) -> Option<String> {
         config::topic_key(key)?.default.map(str::to_owned)
     }
+}
+
+/// Place of the listener that most requests come in on among [`endpoints`].
+const CLIENTS: usize = 1;
+
+/// What a broker registers, in the order of its listeners. Only broker 1 has the last one.
+fn endpoints(id: u16, host: &str) -> Vec<Endpoint> {
+    let endpoint = |listener: &str, port| Endpoint {
+        listener: listener.to_owned(),
+        host: host.to_owned(),
+        port,
+    };
+    let mut all = vec![
+        endpoint("INTERNAL", 8000 + id),
+        endpoint("CLIENTS", 9000 + id),
+    ];
+    if id == 1 {
+        all.push(endpoint("LONELY", 7001));
+    }
+    all
 }
 
 /// Brokers 1 and 2, of which 1 is this one and has the controller.
@@ -87,8 +115,7 @@ impl Cluster {
         let identity = Identity {
             node_id,
             cluster_id: "test-cluster".to_owned(),
-            host: "one.test".to_owned(),
-            port: 9001,
+            listeners: endpoints(1, "one.test"),
             rack: Some("left".to_owned()),
         };
         let replies = BTreeMap::new();
@@ -107,19 +134,11 @@ impl Cluster {
     }
 
     fn register(&mut self, id: u16, host: &str) {
-        let endpoint = |listener: &str, port| Endpoint {
-            listener: listener.to_owned(),
-            host: host.to_owned(),
-            port,
-        };
         self.ask(ControllerRequest::RegisterBroker(RegisterBroker {
             node_id: NodeId(i32::from(id)),
             cluster_id: "test-cluster".to_owned(),
             incarnation: IncarnationId([9; 16]),
-            endpoints: vec![
-                endpoint("INTERNAL", 8000 + id),
-                endpoint("CLIENTS", 9000 + id),
-            ],
+            endpoints: endpoints(id, host),
             rack: None,
         }));
     }
@@ -190,15 +209,40 @@ impl Cluster {
         let body = encode_body(version, request).unwrap();
         let outcome = handle(&self.view, &self.identity, key, version, &body);
         let frame = self.finish(outcome).unwrap();
-        let size: [u8; 4] = frame[..4].try_into().unwrap();
-        assert_eq!(
-            usize::try_from(i32::from_be_bytes(size)).unwrap(),
-            frame.len() - 4
-        );
-        let (correlation_id, response) =
-            decode_response(&frame.slice(4..), key.code(), version).unwrap();
-        assert_eq!(correlation_id, CORRELATION_ID);
-        response
+        read_reply(&frame, key, version)
+    }
+
+    /// Sends a request that asks partitions, which answer this.
+    fn call_with<Q: Encodable, A: Decodable>(
+        &self,
+        key: ApiKey,
+        version: i16,
+        request: &Q,
+        answers: Vec<PartitionAnswer>,
+    ) -> A {
+        let body = encode_body(version, request).unwrap();
+        let outcome = handle(&self.view, &self.identity, key, version, &body);
+        let Outcome::Partitions(_, after) = outcome else {
+            panic!("nobody is asked")
+        };
+        let frame = after(&context(&self.view, &self.identity), answers).unwrap();
+        read_reply(&frame, key, version)
+    }
+
+    /// What a request has the partitions asked.
+    fn operations<Q: Encodable>(
+        &self,
+        key: ApiKey,
+        version: i16,
+        request: &Q,
+    ) -> Vec<(TopicPartition, PartitionOp)> {
+        let body = encode_body(version, request).unwrap();
+        match handle(&self.view, &self.identity, key, version, &body) {
+            Outcome::Partitions(ops, _) => ops,
+            Outcome::Reply(_) | Outcome::Controller(..) | Outcome::ProducerId(_) | Outcome::Hot => {
+                panic!("nobody is asked")
+            }
+        }
     }
 
     fn finish(&mut self, outcome: Outcome) -> Result<Bytes, HandlerError> {
@@ -223,7 +267,7 @@ impl Cluster {
 }
 
 static NOBODY: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(|| Peer {
-    listener: 0,
+    listener: CLIENTS,
     host: "127.0.0.1".into(),
 });
 
@@ -264,8 +308,35 @@ fn partition_answer(op: PartitionOp) -> PartitionAnswer {
         },
         PartitionOp::DeleteRecords { before: Offset(-1) } => PartitionAnswer::LogStart(Offset(77)),
         PartitionOp::DeleteRecords { before } => PartitionAnswer::LogStart(before),
-        PartitionOp::Group(_) => PartitionAnswer::Failed(ErrorCode::NotCoordinator),
+        PartitionOp::EpochEnd { epoch, .. } if epoch.0 < 0 => PartitionAnswer::EpochEnd(None),
+        PartitionOp::EpochEnd { epoch, .. } => {
+            let end = Offset(10 * i64::from(epoch.0));
+            PartitionAnswer::EpochEnd(Some((epoch, end)))
+        }
+        PartitionOp::Size => PartitionAnswer::Size(1000),
+        PartitionOp::Producers => PartitionAnswer::Producers(vec![ActiveProducer {
+            producer_id: ProducerId(77),
+            epoch: ProducerEpoch(3),
+            last_sequence: 41,
+            last_timestamp_ms: 1234,
+        }]),
+        PartitionOp::Group(request) => {
+            PartitionAnswer::Group(Box::new(coordinator::answer(*request)))
+        }
     }
+}
+
+/// Reads a whole reply frame.
+fn read_reply<A: Decodable>(frame: &Bytes, key: ApiKey, version: i16) -> A {
+    let size: [u8; 4] = frame[..4].try_into().unwrap();
+    assert_eq!(
+        usize::try_from(i32::from_be_bytes(size)).unwrap(),
+        frame.len() - 4
+    );
+    let (correlation_id, response) =
+        decode_response(&frame.slice(4..), key.code(), version).unwrap();
+    assert_eq!(correlation_id, CORRELATION_ID);
+    response
 }
 
 /// The versions of an API that are served.

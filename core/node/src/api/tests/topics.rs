@@ -264,6 +264,7 @@ fn delete_topics_wants_a_name_or_an_id() {
 #[test]
 fn coordinators_are_known_for_groups_and_transactions() {
     let mut cluster = Cluster::new(&[]);
+    cluster.create("__consumer_offsets", &[1], &[]);
     let mut check = |key_type: i8, expected: (i16, i32)| {
         for version in versions(ApiKey::FindCoordinator).skip(1) {
             let key = StrBytes::from_static_str("key");

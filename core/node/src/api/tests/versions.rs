@@ -33,6 +33,36 @@ fn exercise(cluster: &mut Cluster, key: ApiKey, version: i16) {
     match key {
         // Read and written by hand.
         ApiKey::Produce | ApiKey::Fetch => {}
+        // `groups` and `offsets` go through all their versions.
+        ApiKey::OffsetCommit
+        | ApiKey::OffsetFetch
+        | ApiKey::JoinGroup
+        | ApiKey::Heartbeat
+        | ApiKey::LeaveGroup
+        | ApiKey::SyncGroup
+        | ApiKey::DescribeGroups
+        | ApiKey::ListGroups
+        | ApiKey::DeleteGroups
+        | ApiKey::OffsetDelete
+        | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::ConsumerGroupDescribe => {}
+        // `describing` and `refusals` do for these.
+        ApiKey::OffsetForLeaderEpoch
+        | ApiKey::DescribeTopicPartitions
+        | ApiKey::DescribeLogDirs
+        | ApiKey::DescribeProducers
+        | ApiKey::DescribeQuorum
+        | ApiKey::ListConfigResources
+        | ApiKey::DescribeAcls
+        | ApiKey::CreateAcls
+        | ApiKey::DeleteAcls
+        | ApiKey::DescribeClientQuotas
+        | ApiKey::DescribeUserScramCredentials
+        | ApiKey::ElectLeaders
+        | ApiKey::AlterPartitionReassignments
+        | ApiKey::ListPartitionReassignments
+        | ApiKey::DescribeTransactions
+        | ApiKey::ListTransactions => {}
         ApiKey::ListOffsets => list_offsets(cluster, version),
         ApiKey::Metadata => metadata(cluster, version),
         ApiKey::FindCoordinator => find_coordinator(cluster, version),
@@ -104,6 +134,7 @@ fn metadata(cluster: &mut Cluster, version: i16) {
 }
 
 fn find_coordinator(cluster: &mut Cluster, version: i16) {
+    cluster.create("__consumer_offsets", &[1], &[]);
     let key = StrBytes::from_static_str("group");
     let request = if version >= 4 {
         FindCoordinatorRequest::default().with_coordinator_keys(vec![key.clone()])

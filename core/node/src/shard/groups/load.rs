@@ -120,7 +120,7 @@ impl Shard {
             let replayed = batch
                 .map_err(|error| error.to_string())
                 .and_then(|batch| replay_batch(hosted, &batch, &mut scratch, out));
-            problem = problem.or(replayed.err());
+            problem = problem.or_else(|| replayed.err());
         }
         // Nothing at all before the end: whatever was there is compacted away.
         let next = if bytes.is_empty() { end } else { next };

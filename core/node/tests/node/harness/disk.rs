@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chronik_model::rng::Rng;
-use chronik_storage::disk::{DirEntry, Disk, DiskData, DiskError, DiskErrorKind, DiskOp};
+use chronik_storage::disk::{
+    DirEntry, Disk, DiskData, DiskError, DiskErrorKind, DiskOp, replace_file,
+};
 use chronik_storage::select::{self, ReadFailure};
 
 /// What a disk writes whole or not at all.
@@ -21,9 +23,55 @@ struct SimFile {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SimDisk {
     files: BTreeMap<String, SimFile>,
+    /// How writes of running machines fail, if they do.
+    pub(crate) fails: Option<DiskErrorKind>,
 }
 
 impl SimDisk {
+    /// The machine died in the middle of an operation that has several steps.
+    pub(crate) fn tear(&mut self, op: &DiskOp, rng: &mut Rng) {
+        let DiskOp::ReplaceFile { path, bytes, .. } = op else {
+            return;
+        };
+        let temporary = format!("{path}.tmp");
+        let step = rng.below(5);
+        let written = match step {
+            0 => return,
+            1 => &bytes[..bytes.len() / 2],
+            2..5 => &bytes[..],
+            _ => unreachable!(),
+        };
+        self.write(&temporary, 0, written).unwrap();
+        if step >= 3 {
+            self.sync(&temporary).unwrap();
+        }
+        if step >= 4 {
+            self.rename(&temporary, path).unwrap();
+        }
+    }
+
+    /// Whether all that is in the segments below `directory` survives a power cut.
+    pub(crate) fn is_synced(&self, directory: &str) -> bool {
+        let mut below = self
+            .files
+            .iter()
+            .filter(|(path, _)| path.starts_with(directory) && path.ends_with(".log"));
+        below.all(|(_, file)| file.content == file.durable)
+    }
+
+    /// Somebody removed a file.
+    pub(crate) fn forget(&mut self, path: &str) {
+        self.files.remove(path);
+    }
+
+    /// Turns one byte over, as time does.
+    pub(crate) fn rot(&mut self, path: &str, rng: &mut Rng) {
+        let file = self.files.get_mut(path).unwrap();
+        let at = usize::try_from(rng.below(file.content.len() as u64)).unwrap();
+        file.content[at] ^= 4;
+        file.durable.clone_from(&file.content);
+    }
+
     /// A synchronous write: durable when it comes back.
     pub(crate) fn write_through(&mut self, path: &str, position: u64, bytes: &[u8]) {
         let file = self.files.entry(path.to_owned()).or_default();
@@ -63,6 +111,10 @@ impl SimDisk {
 
     /// Carries out one operation as a shell would.
     pub(crate) fn carry_out(&mut self, op: &DiskOp) -> Result<DiskData, DiskError> {
+        let writes = matches!(op, DiskOp::Write { .. } | DiskOp::ReplaceFile { .. });
+        if let Some(kind) = self.fails.filter(|_| writes) {
+            return Err(DiskError::new("a file", kind, "simulated"));
+        }
         match op {
             DiskOp::Write {
                 file,
@@ -108,6 +160,8 @@ impl SimDisk {
                 self.remove(&file.log_path())?;
                 self.remove(&file.index_path())?;
             }
+            DiskOp::ReplaceFile { path, bytes, .. } => replace_file(self, path, bytes)?,
+            DiskOp::RemoveFile { path, .. } => self.remove(path)?,
             DiskOp::RemoveLog { directory, .. } => self.remove(directory)?,
         }
         Ok(DiskData::Done)

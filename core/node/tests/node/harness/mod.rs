@@ -2,7 +2,7 @@
 //! and a seed decides which queue moves next.
 
 pub(crate) mod client;
-mod disk;
+pub(crate) mod disk;
 mod journal;
 pub(crate) mod ledger;
 pub(crate) mod node;
@@ -22,6 +22,8 @@ use ledger::Ledger;
 use node::{From, Node, Options};
 
 const WALL_START_MS: i64 = 1_700_000_000_000;
+/// After which segment writes that found no space are tried again.
+const RETRY_WRITES_MS: i64 = 500;
 /// More steps than any scenario needs without time passing.
 const MOST_STEPS: u64 = 200_000;
 
@@ -44,6 +46,8 @@ enum Event {
     CommitEnd,
     TickFrontend(u16),
     TickShard(u16),
+    TickQuorum,
+    RetryWrites,
 }
 
 impl Event {
@@ -62,6 +66,7 @@ impl Event {
             Self::Disk(..) => 7,
             Self::CommitBegin | Self::CommitEnd => 8,
             Self::TickFrontend(_) | Self::TickShard(_) => 9,
+            Self::TickQuorum | Self::RetryWrites => 9,
         }
     }
 }
@@ -141,6 +146,11 @@ impl Sim {
     /// Ends this life, and starts the next from what is on disk.
     pub(crate) fn crash(&mut self, power: bool) {
         self.node.journal.tear(&mut self.disk, &mut self.rng);
+        for queue in self.node.to_disk.values() {
+            if let Some(request) = queue.front() {
+                self.disk.tear(&request.op, &mut self.rng);
+            }
+        }
         if power {
             self.disk.cut_power(&mut self.rng);
             self.ledger.forget_lazy();
@@ -204,17 +214,7 @@ impl Sim {
 
     /// Moves the clock to the next deadline, if there is one before `end`.
     fn pass_time(&mut self, end: Option<Mono>) -> bool {
-        let frontends = self
-            .node
-            .frontends
-            .iter()
-            .filter_map(chronik_node::Frontend::deadline);
-        let shards = self
-            .node
-            .shards
-            .iter()
-            .filter_map(chronik_node::Shard::deadline);
-        let next = frontends.chain(shards).min();
+        let next = self.node.deadline();
         let next = next.filter(|next| end.is_none_or(|end| *next <= end));
         if let Some(next) = next {
             self.mono = next.max(self.mono);
@@ -281,6 +281,8 @@ impl Sim {
         events.extend(frontends.map(|(index, _)| Event::TickFrontend(index)));
         let shards = (0..).zip(&node.shards).filter(|(_, it)| due(it.deadline()));
         events.extend(shards.map(|(index, _)| Event::TickShard(index)));
+        events.extend(due(node.quorum.deadline()).then_some(Event::TickQuorum));
+        events.extend(due(node.retry_at).then_some(Event::RetryWrites));
         events
     }
 
@@ -307,10 +309,7 @@ impl Sim {
                     .unwrap()
                     .pop_front()
                     .unwrap();
-                let mut out = Vec::new();
-                let now = self.now();
-                self.node.quorum.step(now, input, &mut out);
-                self.node.carry_out(out);
+                self.step_quorum(input);
             }
             Event::Frame(connection) => self.deliver_frame(connection),
             Event::EndTurn(frontend) => self.end_turn(frontend),
@@ -318,17 +317,31 @@ impl Sim {
             Event::CommitBegin => self.node.journal.begin(&mut self.node.shards),
             Event::CommitEnd => {
                 let count = self.node.shard_count();
-                for (shard, input) in self
-                    .node
-                    .journal
-                    .end(count, &mut self.disk, &mut self.ledger)
-                {
+                let journal = &mut self.node.journal;
+                for (shard, input) in journal.end(count, &mut self.disk, &mut self.ledger) {
                     self.node.push_to_shard(From::Journal, shard, input);
+                }
+                if self.node.journal.dead {
+                    self.node.go_offline("simulated");
                 }
             }
             Event::TickFrontend(frontend) => self.step_frontend(frontend, FrontendInput::Tick),
             Event::TickShard(shard) => self.step_shard(shard, ShardInput::Tick),
+            Event::TickQuorum => self.step_quorum(QuorumInput::Tick),
+            Event::RetryWrites => {
+                self.node.retry_at = None;
+                for shard in 0..self.node.shard_count() {
+                    self.step_shard(shard, ShardInput::RetryWrites);
+                }
+            }
         }
+    }
+
+    fn step_quorum(&mut self, input: QuorumInput) {
+        let mut out = Vec::new();
+        let now = self.now();
+        self.node.quorum.step(now, input, &mut out);
+        self.node.carry_out(out);
     }
 
     fn step_shard(&mut self, shard: u16, input: ShardInput) {
@@ -364,6 +377,18 @@ impl Sim {
             self.node
                 .push_to_quorum(From::Shard(shard), QuorumInput::Persisted(sequence));
         }
+        if let Some(written) = out.snapshot {
+            self.node.snapshots += u64::from(written.durable);
+            self.node
+                .push_to_quorum(From::Shard(shard), QuorumInput::Snapshot(written));
+        }
+        if out.full {
+            let retry = self.mono.plus_ms(RETRY_WRITES_MS);
+            self.node.retry_at.get_or_insert(retry);
+        }
+        if let Some(reason) = out.offline {
+            self.node.go_offline(&reason);
+        }
         if let Some(answer) = out.trimmed {
             let count = self.node.shard_count();
             self.node.journal.trimmed(answer, count, &mut self.disk);
@@ -381,7 +406,8 @@ impl Sim {
             .pop_front()
             .unwrap();
         let result = self.disk.carry_out(&request.op);
-        if let (DiskOp::Write { buffers, .. }, true) = (&request.op, log != LogId::METADATA) {
+        let safe = result.is_ok() && log != LogId::METADATA;
+        if let (DiskOp::Write { buffers, .. }, true) = (&request.op, safe) {
             self.ledger.written(&buffers.concat());
         }
         let done = DiskDone {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use chronik_model::rng::Rng;
-use chronik_model::{LogId, NodeId, Now};
+use chronik_model::{LogId, Mono, NodeId, Now};
 use chronik_node::{
     ClusterView, ConnectionId, ControllerConfig, Endpoint, Frontend, FrontendConfig, FrontendId,
     FrontendInput, Identity, IncarnationId, Quorum, QuorumInput, QuorumOutput, RegisterBroker,
@@ -12,10 +12,10 @@ use chronik_node::{
     controller_settings, metadata_log,
 };
 use chronik_storage::checkpoint::Checkpoint;
-use chronik_storage::disk::DiskRequest;
+use chronik_storage::disk::{DiskError, DiskRequest};
 use chronik_storage::journal::Ring;
 use chronik_storage::log::PartitionLog;
-use chronik_storage::recovery::{DirectoryShape, recover};
+use chronik_storage::recovery::{DirectoryShape, Recovered, recover};
 use chronik_storage::store::StoreLimits;
 
 use super::disk::SimDisk;
@@ -37,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) journal_file_bytes: u64,
     pub(crate) limits: StoreLimits,
     pub(crate) broker: &'static [(&'static str, &'static str)],
+    pub(crate) snapshots: SnapshotPolicy,
 }
 
 impl Default for Options {
@@ -52,6 +53,11 @@ impl Default for Options {
                 write_back_bytes: 1 << 10,
             },
             broker: &[],
+            snapshots: SnapshotPolicy {
+                entries: u64::MAX,
+                bytes: u64::MAX,
+                interval_ms: None,
+            },
         }
     }
 }
@@ -90,22 +96,19 @@ pub(crate) struct Node {
     view: Option<Arc<ClusterView>>,
     pub(crate) registered: bool,
     pub(crate) offline: bool,
+    /// When segment writes that found no space are tried again.
+    pub(crate) retry_at: Option<Mono>,
     pub(crate) warnings: Vec<String>,
+    /// Snapshots of the metadata that became durable.
+    pub(crate) snapshots: u64,
 }
 
 impl Node {
     /// Recovers what the disk has and registers with the controller.
     pub(crate) fn start(options: &Options, disk: &mut SimDisk, life: u8, now: Now) -> Self {
-        let shape = DirectoryShape {
-            directory_id: DIRECTORY_ID,
-            journal_files: options.journal_files,
-        };
-        let recovered = recover(disk, &shape).unwrap();
-        let log = recovered
-            .logs
-            .iter()
-            .find(|log| log.log_id == LogId::METADATA);
-        let metadata = metadata_log::load(disk, log, recovered.checkpoint.vote).unwrap();
+        let (recovered, metadata) = recover_all(options, disk).unwrap();
+        let mut warnings = recovered.report.warnings;
+        warnings.extend(metadata.warnings.iter().cloned());
         let checkpoint = recovered.checkpoint;
         let shards = shards(options, recovered.logs, &checkpoint);
         let ring = Ring::new(
@@ -115,7 +118,7 @@ impl Node {
             checkpoint.start,
         );
         let settings = static_settings(options);
-        let controller = controller_config(&settings, life);
+        let controller = controller_config(options, &settings, life);
         let views = ViewBuilder::new(NODE_ID, Arc::new(settings));
         let mut out = Vec::new();
         let quorum = Quorum::open(
@@ -143,7 +146,9 @@ impl Node {
             view: None,
             registered: false,
             offline: false,
-            warnings: recovered.report.warnings,
+            retry_at: None,
+            warnings,
+            snapshots: 0,
         };
         node.carry_out(out);
         node
@@ -155,8 +160,7 @@ impl Node {
         let identity = Arc::new(Identity {
             node_id: NODE_ID,
             cluster_id: "sim".to_owned(),
-            host: "broker.sim".to_owned(),
-            port: 9092,
+            listeners: vec![endpoint()],
             rack: None,
         });
         let frontend = |id| {
@@ -210,6 +214,14 @@ impl Node {
                     };
                     self.push_to_shard(From::Quorum, METADATA_SHARD, persist);
                 }
+                QuorumOutput::Snapshot { id, bytes } => {
+                    let input = ShardInput::Snapshot { id, bytes };
+                    self.push_to_shard(From::Quorum, METADATA_SHARD, input);
+                }
+                QuorumOutput::Trim(trim) => {
+                    let input = ShardInput::TrimMetadata(trim);
+                    self.push_to_shard(From::Quorum, METADATA_SHARD, input);
+                }
                 QuorumOutput::Publish(view, delta) => {
                     for shard in 0..self.shard_count() {
                         let input = ShardInput::View(Arc::clone(&view), Arc::clone(&delta));
@@ -262,10 +274,46 @@ impl Node {
         u16::try_from(self.shards.len()).unwrap()
     }
 
+    /// What falls due by itself.
+    pub(crate) fn deadline(&self) -> Option<Mono> {
+        let frontends = self.frontends.iter().filter_map(Frontend::deadline);
+        let others = self.quorum.deadline().into_iter().chain(self.retry_at);
+        frontends.chain(others).chain(self.shard_deadline()).min()
+    }
+
+    pub(crate) fn shard_deadline(&self) -> Option<Mono> {
+        self.shards.iter().filter_map(Shard::deadline).min()
+    }
+
+    /// The directory is offline for all who write to it.
+    pub(crate) fn go_offline(&mut self, reason: &str) {
+        for shard in 0..self.shard_count() {
+            let failed = ShardInput::JournalFailed(reason.to_owned());
+            self.push_to_shard(From::Journal, shard, failed);
+        }
+        self.push_to_quorum(From::Journal, QuorumInput::Offline);
+    }
+
     /// Whether the connection may hand in another request.
     pub(crate) fn accepts(&mut self, frontend: u16, id: ConnectionId) -> bool {
         self.frontends[usize::from(frontend)].accepts(id)
     }
+}
+
+/// Recovers the directory and reads the metadata.
+pub(crate) fn recover_all(
+    options: &Options,
+    disk: &mut SimDisk,
+) -> Result<(Recovered, metadata_log::Loaded), DiskError> {
+    let shape = DirectoryShape {
+        directory_id: DIRECTORY_ID,
+        journal_files: options.journal_files,
+    };
+    let recovered = recover(disk, &shape).unwrap();
+    let mut logs = recovered.logs.iter();
+    let log = logs.find(|log| log.log_id == LogId::METADATA);
+    let metadata = metadata_log::load(disk, log, recovered.checkpoint.vote)?;
+    Ok((recovered, metadata))
 }
 
 fn static_settings(options: &Options) -> BTreeMap<String, String> {
@@ -275,17 +323,20 @@ fn static_settings(options: &Options) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn registration(life: u8) -> RegisterBroker {
-    let endpoint = Endpoint {
+fn endpoint() -> Endpoint {
+    Endpoint {
         listener: "PLAINTEXT".to_owned(),
         host: "broker.sim".to_owned(),
         port: 9092,
-    };
+    }
+}
+
+fn registration(life: u8) -> RegisterBroker {
     RegisterBroker {
         node_id: NODE_ID,
         cluster_id: "sim".to_owned(),
         incarnation: IncarnationId([life; 16]),
-        endpoints: vec![endpoint],
+        endpoints: vec![endpoint()],
         rack: None,
     }
 }
@@ -313,7 +364,11 @@ fn shards(options: &Options, recovered: Vec<PartitionLog>, checkpoint: &Checkpoi
     (0..).zip(logs).map(shard).collect()
 }
 
-fn controller_config(settings: &BTreeMap<String, String>, life: u8) -> ControllerConfig {
+fn controller_config(
+    options: &Options,
+    settings: &BTreeMap<String, String>,
+    life: u8,
+) -> ControllerConfig {
     ControllerConfig {
         node_id: NODE_ID,
         voters: vec![NODE_ID],
@@ -321,9 +376,6 @@ fn controller_config(settings: &BTreeMap<String, String>, life: u8) -> Controlle
         seed: Rng::new(INCARNATION_SEED + u64::from(life)).next_u64(),
         settings: controller_settings(settings),
         validator: Box::new(RegistryValidator),
-        snapshots: SnapshotPolicy {
-            entries: u64::MAX,
-            bytes: u64::MAX,
-        },
+        snapshots: options.snapshots,
     }
 }
