@@ -1,0 +1,36 @@
+package chronik.clients;
+
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.Consumer;
+
+/** kafka-clients 3.9. */
+final class ThisEdition implements Edition {
+    @Override
+    public String name() {
+        return "3.9";
+    }
+
+    @Override
+    public Future<Map<String, TopicDescription>> describe(Admin admin, String topic) {
+        return admin.describeTopics(List.of(topic)).allTopicNames();
+    }
+
+    @Override
+    public boolean hasConsumerProtocol() {
+        return true;
+    }
+
+    @Override
+    public boolean hasBrokerSidePatterns() {
+        return false;
+    }
+
+    @Override
+    public void subscribe(Consumer<?, ?> consumer, String pattern) {
+        throw new UnsupportedOperationException("kafka-clients 3.9 resolves patterns itself");
+    }
+}
