@@ -188,6 +188,20 @@ def test_a_readable_but_wrong_identity_loses_nothing_silently(killed: Filled, ke
         assert "meta.properties" in said or "journal" in said, said
 
 
+def test_a_directory_without_its_identity_gets_no_other_one(killed: Filled):
+    """With a new identity its journal would be another's, and what was acknowledged in it gone."""
+    path = killed.broker.data_dir / "meta.properties"
+    kept = path.read_bytes()
+    path.unlink()
+
+    said = refusal(killed.broker)
+
+    assert "meta.properties" in said and not path.exists(), said
+    path.write_bytes(kept)
+    killed.broker.start()
+    killed.assert_whole()
+
+
 def edit_meta(filled: Filled, key: str, value: str | None) -> None:
     """Gives a key another value, or removes it."""
     path = filled.broker.data_dir / "meta.properties"

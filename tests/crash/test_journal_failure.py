@@ -3,26 +3,26 @@
 The failure comes from strace, which makes the n-th write of the journal thread to a ring file return EIO.
 """
 
-import shutil
 import signal
-import subprocess
+import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 from filled import PARTITIONS, PROPERTIES, TOPIC
+from injecting import WRITES, FailingCalls
 
 from clients.deadline import Deadline, wait_until
 from clients.harness import Broker
 from clients.producing import Sent, assert_kept
-from clients.reading import create_topic, read_partitions
+from clients.reading import admin, create_topic, read_partitions
 
 pytestmark = pytest.mark.chronik_only
 
 FAILURE_DEADLINE_S = 60.0
-ATTACH_DEADLINE_S = 20.0
+ANSWER_DEADLINE_S = 20.0
 RECORDS_AFTER = 300
 
 
@@ -53,7 +53,7 @@ def test_a_failed_journal_write_ends_acknowledgements(new_broker, nth: int, erro
     broker.kill9()
     broker.start()
 
-    assert ready(broker)[0] == 200
+    wait_until("readiness", ANSWER_DEADLINE_S, lambda: ready(broker)[0] == 200)
     assert_kept(sent, acks, read_partitions(broker.bootstrap, TOPIC, PARTITIONS))
     assert set(produce(broker, sent, acks, lambda outcomes: len(outcomes) >= 50)) == {None}
     assert_kept(sent, acks, read_partitions(broker.bootstrap, TOPIC, PARTITIONS))
@@ -76,6 +76,50 @@ def test_a_stop_with_a_failed_journal_is_not_clean(new_broker):
     broker.start()
 
     assert_kept(sent, acks, read_partitions(broker.bootstrap, TOPIC, PARTITIONS))
+
+
+def test_controller_requests_are_refused_and_never_hang(new_broker):
+    broker = new_broker(properties=PROPERTIES)
+    broker.start()
+    create_topic(broker.bootstrap, TOPIC, PARTITIONS)
+    with failing_writes(broker, 1, "EIO"):
+        # The first to ask is the one whose entry can not be written.
+        refused = [change(broker)["create"]]
+        refused += change(broker).values()
+    refused += change(broker).values()
+    assert refused == [KafkaError.NOT_CONTROLLER] * len(refused)
+    assert ready(broker)[0] == 503
+    assert set(admin(broker.bootstrap).list_topics(timeout=ANSWER_DEADLINE_S).topics) == {TOPIC}
+    broker.kill9()
+    broker.start()
+
+    create_topic(broker.bootstrap, "later")
+    assert set(admin(broker.bootstrap).list_topics(timeout=ANSWER_DEADLINE_S).topics) == {TOPIC, "later"}
+
+
+def change(broker: Broker) -> dict[str, int | None]:
+    """The error codes of one request of each kind that only a controller can grant, each within the deadline."""
+    client = admin(broker.bootstrap)
+    entry = ConfigEntry("retention.ms", "1000000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, TOPIC, incremental_configs=[entry])
+    began = time.monotonic()
+    asked = {
+        "create": client.create_topics([NewTopic("new", 1, 1)]),
+        "delete": client.delete_topics([TOPIC]),
+        "grow": client.create_partitions([NewPartitions(TOPIC, PARTITIONS + 1)]),
+        "alter": client.incremental_alter_configs([resource]),
+    }
+    codes = {what: error_code(next(iter(futures.values()))) for what, futures in asked.items()}
+    assert time.monotonic() - began < ANSWER_DEADLINE_S
+    return codes
+
+
+def error_code(future) -> int | None:
+    try:
+        future.result(ANSWER_DEADLINE_S)
+    except KafkaException as error:
+        return error.args[0].code()
+    return None
 
 
 def produce(broker: Broker, sent: list[Sent], acks: list[tuple[int, int] | None], enough) -> list[int | None]:
@@ -101,48 +145,10 @@ def produce(broker: Broker, sent: list[Sent], acks: list[tuple[int, int] | None]
     return outcomes
 
 
-class failing_writes:  # noqa: N801
-    """While entered, strace is attached and the n-th write of the journal thread fails; afterwards it stays failed."""
-
-    def __init__(self, broker: Broker, nth: int, error: str):
-        strace = shutil.which("strace")
-        if strace is None:
-            pytest.skip("NOT TESTED: a failing journal needs strace")
-        self._broker = broker
-        self._log = broker.root / "strace.log"
-        rings = [argument for path in sorted((broker.data_dir / "journal").iterdir()) for argument in ("-P", str(path))]
-        self._command = [
-            strace, "-f", "-o", str(self._log), *rings,
-            "-e", "trace=pwrite64,pwritev,pwritev2",
-            "-e", f"inject=pwrite64,pwritev,pwritev2:error={error}:when={nth}",
-            "-p", str(journal_thread(broker.pid)),
-        ]  # fmt: skip
-
-    def __enter__(self) -> None:
-        said = self._broker.root / "strace.err"
-        with said.open("w") as errors:
-            self._process = subprocess.Popen(self._command, stderr=errors)
-
-        def attached() -> bool:
-            if self._process.poll() is not None:
-                if "not permitted" in said.read_text():
-                    pytest.skip("NOT TESTED: ptrace is not permitted here")
-                raise AssertionError(said.read_text())
-            return "attached" in said.read_text()
-
-        wait_until("strace to attach", ATTACH_DEADLINE_S, attached)
-
-    def __exit__(self, *_exc) -> None:
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(ATTACH_DEADLINE_S)
-        assert "(INJECTED)" in self._log.read_text(), "strace made no write fail"
-
-
-def journal_thread(pid: int) -> int:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        if (task / "comm").read_text().strip() == "journal":
-            return int(task.name)
-    raise AssertionError("no journal thread")
+def failing_writes(broker: Broker, nth: int, error: str) -> FailingCalls:
+    """While entered, the n-th write of the journal thread fails; afterwards the journal stays failed."""
+    rings = sorted((broker.data_dir / "journal").iterdir())
+    return FailingCalls(broker, rings, WRITES, f"error={error}:when={nth}")
 
 
 def ready(broker: Broker) -> tuple[int, str]:
@@ -151,3 +157,6 @@ def ready(broker: Broker) -> tuple[int, str]:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()
+    except urllib.error.URLError as absent:
+        # The endpoint comes a moment behind the listeners.
+        return 0, str(absent)

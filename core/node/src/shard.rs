@@ -9,6 +9,7 @@ mod metadata_log;
 mod operations;
 mod partition;
 mod produce;
+mod wall_clock;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use chronik_storage::disk::{DiskDone, DiskRequest};
 use chronik_storage::journal::SealedFrame;
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::log::PartitionLog;
-use chronik_storage::store::{DELETION_UNDERWAY, StoreLimits, TrimProgress};
+use chronik_storage::store::{DELETION_UNDERWAY, Keep, StoreLimits, TrimProgress};
 use chronik_storage::{LogSlot, LogStore};
 use rustc_hash::FxHashMap;
 
@@ -118,6 +119,8 @@ pub struct ShardOutputs {
     pub offline: Option<String>,
     /// Lines for the operator.
     pub warnings: Vec<String>,
+    /// Lines for whoever looks closely.
+    pub notes: Vec<String>,
 }
 
 /// This shard needs no frame below the asked one any more.
@@ -246,7 +249,7 @@ impl Shard {
             ShardInput::DiskFull(full) => self.store.set_disk_full(full),
             ShardInput::RetryWrites => self.store.retry_writes(),
             ShardInput::Tick => {
-                self.maintain(now);
+                self.maintain(now, out);
                 self.tick_groups(now, out);
             }
         }
@@ -275,6 +278,11 @@ impl Shard {
     #[must_use]
     pub fn offline(&self) -> Option<&str> {
         self.store.offline()
+    }
+
+    /// Has batches that do not come from the journal accounted for.
+    pub fn account_with(&mut self, keeper: Arc<dyn Keep>) {
+        self.store.account_with(keeper);
     }
 
     /// Bytes that the hot tail may keep from now on.
@@ -315,6 +323,7 @@ impl Shard {
         for slot in self.store.take_advanced() {
             self.advance(now, slot, out);
         }
+        self.compact(now, out);
         self.answer_trim(out);
         out.disk.extend(self.store.take_requests());
     }

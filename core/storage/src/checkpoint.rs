@@ -12,10 +12,10 @@ use crate::journal::format::ChainLink;
 use crate::journal::ring::JournalStart;
 use crate::log::cut::CutState;
 use crate::log::producers::ProducerTable;
-use crate::log::{EpochHistory, PartitionLog, RecoveryPoint};
+use crate::log::{EpochHistory, PartitionLog, RecoveryPoint, Segment, SegmentId};
 
-/// Version of the checkpoint file.
-pub const CHECKPOINT_FORMAT_VERSION: u16 = 1;
+/// Version of the checkpoint file; the first one is read too.
+pub const CHECKPOINT_FORMAT_VERSION: u16 = 2;
 /// First bytes of the file: "CHCK".
 pub const CHECKPOINT_MAGIC: u32 = 0x4B43_4843;
 /// The two generations; a new checkpoint replaces the older one.
@@ -35,8 +35,8 @@ pub struct Vote {
 /// A segment that is durable, at least in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentCheckpoint {
-    /// First offset it may hold.
-    pub base_offset: Offset,
+    /// Which segment.
+    pub id: SegmentId,
     /// Bytes that are durable.
     pub bytes: u64,
     /// Largest timestamp, in ms.
@@ -45,6 +45,42 @@ pub struct SegmentCheckpoint {
     pub max_timestamp_offset: Offset,
     /// Timestamp of the first batch, in ms.
     pub first_timestamp_ms: Option<i64>,
+}
+
+impl SegmentCheckpoint {
+    /// The durable part of a segment.
+    #[must_use]
+    pub const fn of(segment: &Segment) -> Self {
+        Self {
+            id: segment.id(),
+            bytes: segment.synced_bytes,
+            max_timestamp_ms: segment.max_timestamp_ms,
+            max_timestamp_offset: segment.max_timestamp_offset,
+            first_timestamp_ms: segment.first_timestamp_ms,
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut impl BufMut) {
+        out.put_i64_le(self.id.base_offset.0);
+        out.put_u32_le(self.id.generation);
+        out.put_u64_le(self.bytes);
+        out.put_i64_le(self.max_timestamp_ms);
+        out.put_i64_le(self.max_timestamp_offset.0);
+        out.put_i64_le(self.first_timestamp_ms.unwrap_or(i64::MIN));
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>, version: u16) -> Result<Self, Truncated> {
+        Ok(Self {
+            id: SegmentId {
+                base_offset: Offset(reader.i64()?),
+                generation: if version < 2 { 0 } else { reader.u32()? },
+            },
+            bytes: reader.u64()?,
+            max_timestamp_ms: reader.i64()?,
+            max_timestamp_offset: Offset(reader.i64()?),
+            first_timestamp_ms: Some(reader.i64()?).filter(|first| *first != i64::MIN),
+        })
+    }
 }
 
 /// A truncation or reset that is reflected in a checkpoint, but may be in the journal only later, or
@@ -76,6 +112,8 @@ pub struct LogCheckpoint {
     pub failed: Option<String>,
     /// First offset that can be read; may be above the recovery point.
     pub log_start: Offset,
+    /// What lies below was compacted.
+    pub clean_end: Offset,
     /// Everything below is durable in the segments.
     pub recovery_point: RecoveryPoint,
     /// Segments up to the recovery point, oldest first.
@@ -95,13 +133,7 @@ impl LogCheckpoint {
             .segments
             .iter()
             .filter(|segment| segment.base_offset <= recovery_point.segment);
-        let segments = durable.map(|segment| SegmentCheckpoint {
-            base_offset: segment.base_offset,
-            bytes: segment.synced_bytes,
-            max_timestamp_ms: segment.max_timestamp_ms,
-            max_timestamp_offset: segment.max_timestamp_offset,
-            first_timestamp_ms: segment.first_timestamp_ms,
-        });
+        let segments = durable.map(SegmentCheckpoint::of);
         Self {
             log_id: log.log_id,
             partition: log.partition,
@@ -110,6 +142,7 @@ impl LogCheckpoint {
             cuts: pending_cuts(log),
             failed: log.failed.clone(),
             log_start: log.log_start,
+            clean_end: log.compaction.clean_end,
             recovery_point,
             segments: segments.collect(),
             epochs: log.epochs.clone(),
@@ -172,23 +205,23 @@ impl Checkpoint {
         out.freeze()
     }
 
-    /// Reads a checkpoint back; `None` for anything that is not whole, of this version, and of this
-    /// directory.
+    /// Reads a checkpoint back, of whichever directory; `None` for anything that is not whole and of
+    /// this version.
     #[must_use]
-    pub fn decode(bytes: &[u8], directory_id: &[u8; 16]) -> Option<Self> {
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (content, checksum) = bytes.split_last_chunk::<4>()?;
         if crc32c::crc32c(content) != u32::from_le_bytes(*checksum) {
             return None;
         }
-        let checkpoint = Self::read(content).ok().flatten()?;
-        (checkpoint.directory_id == *directory_id).then_some(checkpoint)
+        Self::read(content).ok().flatten()
     }
 
     fn read(content: &[u8]) -> Result<Option<Self>, Truncated> {
         let mut reader = Reader::new(content);
-        let known = reader.u32()? == CHECKPOINT_MAGIC && reader.u16()? == CHECKPOINT_FORMAT_VERSION;
+        let magic = reader.u32()?;
+        let version = reader.u16()?;
         let _flags = reader.u16()?;
-        if !known {
+        if magic != CHECKPOINT_MAGIC || !(1..=CHECKPOINT_FORMAT_VERSION).contains(&version) {
             return Ok(None);
         }
         let generation = reader.u64()?;
@@ -207,7 +240,7 @@ impl Checkpoint {
         let next_log_id = reader.u64()?;
         let count = reader.count(64)?;
         let logs = (0..count)
-            .map(|_| decode_log(&mut reader))
+            .map(|_| decode_log(&mut reader, version))
             .collect::<Result<_, _>>()?;
         let start = JournalStart { file, link };
         Ok(Some(Self {
@@ -247,17 +280,14 @@ fn encode_log(log: &LogCheckpoint, out: &mut BytesMut) {
     }
     put_string(out, log.failed.as_deref().unwrap_or_default());
     out.put_i64_le(log.log_start.0);
+    out.put_i64_le(log.clean_end.0);
     out.put_i64_le(log.recovery_point.offset.0);
     out.put_i64_le(log.recovery_point.segment.0);
     out.put_u64_le(log.recovery_point.position);
     out.put_u8(u8::from(log.recovery_point.unjournaled));
     put_count(out, log.segments.len());
     for segment in &log.segments {
-        out.put_i64_le(segment.base_offset.0);
-        out.put_u64_le(segment.bytes);
-        out.put_i64_le(segment.max_timestamp_ms);
-        out.put_i64_le(segment.max_timestamp_offset.0);
-        out.put_i64_le(segment.first_timestamp_ms.unwrap_or(i64::MIN));
+        segment.encode(out);
     }
     put_count(out, log.epochs.pairs().len());
     for (epoch, start) in log.epochs.pairs() {
@@ -267,7 +297,7 @@ fn encode_log(log: &LogCheckpoint, out: &mut BytesMut) {
     log.producers.encode(out);
 }
 
-fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
+fn decode_log(reader: &mut Reader<'_>, version: u16) -> Result<LogCheckpoint, Truncated> {
     let log_id = LogId(reader.u64()?);
     let topic_id = TopicId(reader.id()?);
     let partition = TopicPartition {
@@ -286,6 +316,7 @@ fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
     }
     let failed = Some(reader.string()?).filter(|reason| !reason.is_empty());
     let log_start = Offset(reader.i64()?);
+    let clean_end = Offset(if version < 2 { i64::MIN } else { reader.i64()? });
     let recovery_point = RecoveryPoint {
         offset: Offset(reader.i64()?),
         segment: Offset(reader.i64()?),
@@ -294,7 +325,7 @@ fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
     };
     let count = reader.count(40)?;
     let segments = (0..count)
-        .map(|_| decode_segment(reader))
+        .map(|_| SegmentCheckpoint::decode(reader, version))
         .collect::<Result<_, _>>()?;
     let mut epochs = Vec::new();
     for _ in 0..reader.count(12)? {
@@ -308,20 +339,11 @@ fn decode_log(reader: &mut Reader<'_>) -> Result<LogCheckpoint, Truncated> {
         cuts,
         failed: failed.map(str::to_owned),
         log_start,
+        clean_end,
         recovery_point,
         segments,
         epochs: EpochHistory::from_pairs(epochs),
-        producers: ProducerTable::decode(reader)?,
-    })
-}
-
-fn decode_segment(reader: &mut Reader<'_>) -> Result<SegmentCheckpoint, Truncated> {
-    Ok(SegmentCheckpoint {
-        base_offset: Offset(reader.i64()?),
-        bytes: reader.u64()?,
-        max_timestamp_ms: reader.i64()?,
-        max_timestamp_offset: Offset(reader.i64()?),
-        first_timestamp_ms: Some(reader.i64()?).filter(|first| *first != i64::MIN),
+        producers: ProducerTable::decode(reader, version)?,
     })
 }
 
@@ -345,6 +367,7 @@ mod tests {
             }],
             failed: Some("gone".to_owned()),
             log_start: Offset(4),
+            clean_end: Offset(50),
             recovery_point: RecoveryPoint {
                 offset: Offset(90),
                 segment: Offset(50),
@@ -352,7 +375,10 @@ mod tests {
                 unjournaled: false,
             },
             segments: vec![SegmentCheckpoint {
-                base_offset: Offset(50),
+                id: SegmentId {
+                    base_offset: Offset(50),
+                    generation: 7,
+                },
                 bytes: 777,
                 max_timestamp_ms: 12,
                 max_timestamp_offset: Offset(60),
@@ -381,16 +407,11 @@ mod tests {
     #[test]
     fn a_checkpoint_comes_back_whole_or_not_at_all() {
         let bytes = sample().encode();
-        assert_eq!(Checkpoint::decode(&bytes, &[1; 16]), Some(sample()));
-        assert_eq!(Checkpoint::decode(&bytes, &[2; 16]), None);
+        assert_eq!(Checkpoint::decode(&bytes), Some(sample()));
         for position in 0..bytes.len() {
             let mut damaged = bytes.to_vec();
             damaged[position] ^= 4;
-            assert_eq!(
-                Checkpoint::decode(&damaged, &[1; 16]),
-                None,
-                "byte {position}"
-            );
+            assert_eq!(Checkpoint::decode(&damaged), None, "byte {position}");
         }
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chronik_model::{LogId, Offset};
 
+use crate::compaction::Step;
+use crate::log::segment::SegmentId;
 use crate::select::{Selected, Selection, TimestampHit, TimestampQuery};
 
 /// A failed disk operation.
@@ -123,21 +125,32 @@ pub struct FileKey {
     pub log_id: LogId,
     /// The log's directory below the data directory.
     pub directory: Arc<str>,
-    /// First offset the segment may hold; names the file.
-    pub base_offset: Offset,
+    /// Which segment of the log; names the file.
+    pub segment: SegmentId,
 }
 
 impl FileKey {
-    /// Path of the record batches, named as Kafka names them.
+    /// Path of the record batches, named as Kafka names them; compaction's have a generation more.
     #[must_use]
     pub fn log_path(&self) -> String {
-        format!("{}/{:020}.log", self.directory, self.base_offset.0)
+        self.path("log")
     }
 
     /// Path of our index beside it.
     #[must_use]
     pub fn index_path(&self) -> String {
-        format!("{}/{:020}.cidx", self.directory, self.base_offset.0)
+        self.path("cidx")
+    }
+
+    fn path(&self, suffix: &str) -> String {
+        let SegmentId {
+            base_offset: Offset(base),
+            generation,
+        } = self.segment;
+        match generation {
+            0 => format!("{}/{base:020}.{suffix}", self.directory),
+            _ => format!("{}/{base:020}.{generation}.{suffix}", self.directory),
+        }
     }
 }
 
@@ -186,6 +199,13 @@ pub enum DiskOp {
         file: FileKey,
         /// Where to look, and for what.
         query: TimestampQuery,
+    },
+    /// Take one step of a compaction, which reads a part of one segment.
+    Compact {
+        /// The segment.
+        file: FileKey,
+        /// What to do with its batches.
+        step: Box<Step>,
     },
     /// Write the sealed segment's index file and make it durable.
     WriteIndex {
@@ -247,6 +267,7 @@ impl DiskOp {
             | Self::Sync { file }
             | Self::Read { file, .. }
             | Self::FindTimestamp { file, .. }
+            | Self::Compact { file, .. }
             | Self::WriteIndex { file, .. }
             | Self::ReadIndex { file }
             | Self::Truncate { file, .. }
@@ -278,4 +299,6 @@ pub enum DiskData {
     Timestamp(Option<TimestampHit>),
     /// Content of a [`DiskOp::ReadIndex`].
     File(Bytes),
+    /// A [`DiskOp::Compact`] that was carried out.
+    Compacted(Box<Step>),
 }

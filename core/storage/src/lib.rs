@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod codec;
+pub mod compaction;
 pub mod disk;
 pub mod journal;
 pub mod log;

@@ -8,8 +8,9 @@ use chronik_model::ids::{base_url_decode_16, base64_url};
 
 use crate::journal::format::FRAME_ALIGNMENT;
 
-/// Version of the directory as a whole; a directory of a later version is refused.
-pub const DIRECTORY_FORMAT_VERSION: u32 = 1;
+/// Version of the directory as a whole; a directory of a later version is refused, one of an earlier
+/// version is read.
+pub const DIRECTORY_FORMAT_VERSION: u32 = 2;
 /// Name of the file.
 pub const META_PROPERTIES_PATH: &str = "meta.properties";
 
@@ -140,15 +141,23 @@ mod tests {
     }
 
     #[test]
+    fn directories_of_an_earlier_version_are_read() {
+        let text = sample()
+            .encode()
+            .replace("format.version=2", "format.version=1");
+        assert_eq!(MetaProperties::decode(&text), Ok(sample()));
+    }
+
+    #[test]
     fn directories_of_a_later_version_are_refused() {
         let check = |from: &str, to: &str, expected: MetaPropertiesError| {
             let text = sample().encode().replace(from, to);
             assert_eq!(MetaProperties::decode(&text), Err(expected));
         };
         check(
-            "format.version=1",
             "format.version=2",
-            MetaPropertiesError::TooNew { found: 2 },
+            "format.version=3",
+            MetaPropertiesError::TooNew { found: 3 },
         );
         check(
             "incompatible=",

@@ -17,6 +17,9 @@ mod recovering;
 mod replayer;
 mod scan;
 
+use chronik_model::BrokerEpoch;
+use chronik_model::ids::base64_url;
+
 use crate::checkpoint::{CHECKPOINT_PATHS, Checkpoint, LogCheckpoint, Vote};
 use crate::disk::{Disk, DiskError, replace_file};
 use crate::journal::format::ChainLink;
@@ -27,7 +30,7 @@ use plan::Plans;
 use replayer::{Outcome, Replayer};
 
 /// Version of the marker that a clean stop leaves.
-pub const CLEAN_SHUTDOWN_FORMAT_VERSION: u32 = 1;
+pub const CLEAN_SHUTDOWN_FORMAT_VERSION: u32 = 2;
 /// Path of the marker that a clean stop leaves.
 pub const CLEAN_SHUTDOWN_PATH: &str = "clean-shutdown";
 
@@ -45,6 +48,9 @@ pub struct DirectoryShape {
 pub struct RecoveryReport {
     /// The directory was stopped cleanly.
     pub clean: bool,
+    /// Epoch of the broker that stopped cleanly, if it had one: what KIP-966 wants to know when the
+    /// broker registers again.
+    pub stopped_epoch: Option<BrokerEpoch>,
     /// Frames of the journal that were applied.
     pub frames: u64,
     /// Batches that were written back to segments.
@@ -88,7 +94,10 @@ pub fn recover(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<Recovered,
         Some(older) => rebuild::checkpoint(disk, shape, &replay, &mut report)?.after(&older),
         None => rebuild::checkpoint(disk, shape, &replay, &mut report)?,
     };
-    report.clean = take_clean_marker(disk, &checkpoint)?;
+    if let Some(CleanStop { broker_epoch }) = take_clean_marker(disk, &checkpoint)? {
+        report.clean = true;
+        report.stopped_epoch = broker_epoch;
+    }
     let mut plans = Plans::default();
     let planned = replay.run(disk, checkpoint.start, &mut |_disk, log_id, operation| {
         plans.note(log_id, &operation);
@@ -142,19 +151,27 @@ fn next_checkpoint(
     }
 }
 
-/// The newer of the two generations that is intact.
+/// The newer of the two generations that is intact. One of another directory is refused: the journal
+/// is then another's as well, and acknowledged records in it would be passed over without a word.
 fn load_checkpoint(
     disk: &mut dyn Disk,
     directory_id: &[u8; 16],
-) -> Result<Option<Checkpoint>, DiskError> {
+) -> Result<Option<Checkpoint>, ReplayError> {
     let mut newest: Option<Checkpoint> = None;
     for path in CHECKPOINT_PATHS {
         let Some(bytes) = read_whole(disk, path)? else {
             continue;
         };
-        let Some(found) = Checkpoint::decode(&bytes, directory_id) else {
+        let Some(found) = Checkpoint::decode(&bytes) else {
             continue;
         };
+        if found.directory_id != *directory_id {
+            return Err(ReplayError::OtherDirectory {
+                path: path.to_owned(),
+                found: base64_url(&found.directory_id),
+                expected: base64_url(directory_id),
+            });
+        }
         if newest
             .as_ref()
             .is_none_or(|newest| newest.generation < found.generation)
@@ -174,25 +191,53 @@ fn read_whole(disk: &mut dyn Disk, path: &str) -> Result<Option<Vec<u8>>, DiskEr
     disk.read(path, 0, length).map(Some)
 }
 
-/// Content of the marker that a clean stop leaves (rule J14).
+/// Content of the marker that a clean stop leaves (rule J14). `broker_epoch` is the one that the
+/// broker was registered with, if it was.
 #[must_use]
-pub fn clean_marker(start: &JournalStart) -> Vec<u8> {
-    let mut marker = CLEAN_SHUTDOWN_FORMAT_VERSION.to_le_bytes().to_vec();
+pub fn clean_marker(start: &JournalStart, broker_epoch: Option<BrokerEpoch>) -> Vec<u8> {
+    let epoch = broker_epoch.map_or(-1, |epoch| epoch.0);
+    sealed_marker(CLEAN_SHUTDOWN_FORMAT_VERSION, start, &epoch.to_le_bytes())
+}
+
+fn sealed_marker(version: u32, start: &JournalStart, epoch: &[u8]) -> Vec<u8> {
+    let mut marker = version.to_le_bytes().to_vec();
     marker.extend_from_slice(&start.link.incarnation.to_le_bytes());
     marker.extend_from_slice(&start.link.sequence.to_le_bytes());
+    marker.extend_from_slice(epoch);
     let checksum = crc32c::crc32c(&marker);
     marker.extend_from_slice(&checksum.to_le_bytes());
     marker
 }
 
-/// Whether the marker of a clean stop matches the checkpoint; it is removed before anything else.
-fn take_clean_marker(disk: &mut dyn Disk, checkpoint: &Checkpoint) -> Result<bool, DiskError> {
+/// What the marker of a clean stop says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CleanStop {
+    broker_epoch: Option<BrokerEpoch>,
+}
+
+/// What the marker of a clean stop says if it matches the checkpoint; it is removed before anything
+/// else.
+fn take_clean_marker(
+    disk: &mut dyn Disk,
+    checkpoint: &Checkpoint,
+) -> Result<Option<CleanStop>, DiskError> {
     let Some(found) = read_whole(disk, CLEAN_SHUTDOWN_PATH)? else {
-        return Ok(false);
+        return Ok(None);
     };
     disk.remove(CLEAN_SHUTDOWN_PATH)?;
     disk.sync_directory("")?;
-    Ok(found == clean_marker(&checkpoint.start))
+    Ok(read_marker(&found, &checkpoint.start))
+}
+
+fn read_marker(found: &[u8], start: &JournalStart) -> Option<CleanStop> {
+    const EPOCH_AT: usize = 20;
+    if found == sealed_marker(1, start, &[]) {
+        return Some(CleanStop { broker_epoch: None });
+    }
+    let epoch = found.get(EPOCH_AT..)?.first_chunk()?;
+    let broker_epoch = Some(i64::from_le_bytes(*epoch)).filter(|epoch| *epoch >= 0);
+    let broker_epoch = broker_epoch.map(BrokerEpoch);
+    (found == clean_marker(start, broker_epoch)).then_some(CleanStop { broker_epoch })
 }
 
 impl Checkpoint {
@@ -226,5 +271,37 @@ pub fn first_checkpoint(directory_id: [u8; 16]) -> Checkpoint {
         vote: Vote::default(),
         next_log_id: 1,
         logs: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_believed_whole_and_for_its_own_start_only() {
+        let start = first_checkpoint([7; 16]).start;
+        let mut other = start;
+        other.link.sequence += 1;
+        for broker_epoch in [None, Some(BrokerEpoch(0)), Some(BrokerEpoch(1 << 40))] {
+            let marker = clean_marker(&start, broker_epoch);
+            assert_eq!(
+                read_marker(&marker, &start),
+                Some(CleanStop { broker_epoch })
+            );
+            assert_eq!(read_marker(&marker, &other), None);
+            for length in 0..marker.len() {
+                assert_eq!(read_marker(&marker[..length], &start), None);
+            }
+            for byte in 0..marker.len() {
+                let mut damaged = marker.clone();
+                damaged[byte] ^= 1;
+                assert_eq!(read_marker(&damaged, &start), None, "byte {byte}");
+            }
+        }
+        let first_format = sealed_marker(1, &start, &[]);
+        assert_eq!(first_format.len(), 24);
+        let stop = CleanStop { broker_epoch: None };
+        assert_eq!(read_marker(&first_format, &start), Some(stop));
     }
 }

@@ -32,8 +32,38 @@ pub struct Selection {
     pub start: Boundary,
     /// Bytes of the segment that are written: a boundary too.
     pub end_position: u64,
+    /// See [`Offsets`].
+    pub offsets: Offsets,
     /// Most bytes to return; one batch is returned even if it is larger.
     pub max_bytes: usize,
+}
+
+/// How the offsets of a segment's batches follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offsets {
+    /// Without gaps, as they were appended.
+    Dense,
+    /// With the gaps that compaction has left, all of them below this offset.
+    Sparse(Offset),
+}
+
+impl Offsets {
+    /// Checks the place of a batch at a boundary where `due` is the lowest offset that may follow.
+    fn check(self, header: &BatchHeader, due: Offset) -> Result<(), String> {
+        let found = header.base_offset();
+        match self {
+            Self::Dense if found == due => Ok(()),
+            Self::Dense => Err(format!(
+                "the batch starts with offset {found}, but offset {due} is due here"
+            )),
+            Self::Sparse(end) if found >= due && header.last_offset() < end => Ok(()),
+            Self::Sparse(end) => Err(format!(
+                "the batch has offsets {found} to {}, but only {due} to {} can be here",
+                header.last_offset(),
+                end - 1
+            )),
+        }
+    }
 }
 
 /// Batches that were found intact.
@@ -62,6 +92,8 @@ pub struct TimestampQuery {
     pub start: Boundary,
     /// Bytes of the segment that are written.
     pub end_position: u64,
+    /// See [`Offsets`].
+    pub offsets: Offsets,
 }
 
 /// A record found by its timestamp.
@@ -117,7 +149,10 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
         // Nothing in the header is believed, not even that it lies beyond the bound, before its
         // checksum and its place have been checked.
         batch::verify(batch).map_err(|error| corrupt(error.to_string()))?;
-        check_place(&header, next_offset).map_err(corrupt)?;
+        selection
+            .offsets
+            .check(&header, next_offset)
+            .map_err(corrupt)?;
         if header.last_offset() >= selection.bound {
             break;
         }
@@ -135,17 +170,6 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
     })
 }
 
-/// Batches follow each other without gaps.
-fn check_place(header: &BatchHeader, expected: Offset) -> Result<(), String> {
-    let found = header.base_offset();
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!(
-        "the batch starts with offset {found}, but offset {expected} is due here"
-    ))
-}
-
 fn nothing(selection: &Selection) -> Selected {
     Selected {
         bytes: Bytes::new(),
@@ -159,7 +183,13 @@ fn find_first(
     selection: &Selection,
     read: &mut ReadAt<'_>,
 ) -> Result<Option<(u64, BatchHeader)>, ReadFailure> {
-    let mut walk = HeaderWalk::counting(selection.start, selection.end_position);
+    let Selection {
+        start,
+        end_position,
+        offsets,
+        ..
+    } = *selection;
+    let mut walk = HeaderWalk::counting(start, end_position, offsets);
     while let Some((position, header)) = walk.next(read)? {
         if header.last_offset() >= selection.from {
             return Ok(Some((position, header)));
@@ -176,7 +206,7 @@ pub fn find_timestamp(
     query: &TimestampQuery,
     read: &mut ReadAt<'_>,
 ) -> Result<Option<TimestampHit>, ReadFailure> {
-    let mut walk = HeaderWalk::counting(query.start, query.end_position);
+    let mut walk = HeaderWalk::counting(query.start, query.end_position, query.offsets);
     while let Some((position, header)) = walk.next(read)? {
         if header.base_offset() >= query.bound {
             break;
@@ -230,7 +260,7 @@ pub struct HeaderWalk {
     window: Bytes,
     window_at: u64,
     /// Offset that is due at `position`, where both ends are known to be boundaries.
-    due: Option<Offset>,
+    due: Option<(Offset, Offsets)>,
 }
 
 impl HeaderWalk {
@@ -249,9 +279,9 @@ impl HeaderWalk {
     /// Walks between two boundaries and counts along: a batch that does not continue its
     /// predecessor, or crosses the end, is damaged.
     #[must_use]
-    pub fn counting(start: Boundary, end: u64) -> Self {
+    pub fn counting(start: Boundary, end: u64, offsets: Offsets) -> Self {
         Self {
-            due: Some(start.offset),
+            due: Some((start.offset, offsets)),
             ..Self::new(start.position, end)
         }
     }
@@ -285,8 +315,8 @@ impl HeaderWalk {
             .ok_or_else(|| corrupt("the file ends early".to_owned()))?;
         let header = BatchHeader::parse(bytes).map_err(|error| corrupt(error.to_string()))?;
         let next = position + header.size_bytes() as u64;
-        if let Some(due) = &mut self.due {
-            check_place(&header, *due).map_err(corrupt)?;
+        if let Some((due, offsets)) = &mut self.due {
+            offsets.check(&header, *due).map_err(corrupt)?;
             if next > self.end {
                 return Err(corrupt("the batch ends behind the segment".to_owned()));
             }

@@ -14,9 +14,10 @@ use crate::disk::{DiskOp, DiskRequest, DiskToken, FileKey};
 use crate::journal::frame::CommittedFrame;
 use crate::journal::{FrameEntry, OpenFrame, Operation, SealedFrame};
 use crate::log::partition_log::{ModeSwitch, NewBatch, Placement};
-use crate::log::{LogConfig, Mode, PartitionLog};
+use crate::log::{LogConfig, Mode, PartitionLog, SegmentId};
 use crate::select::TimestampQuery;
 
+mod compact;
 mod complete;
 mod cut;
 mod invariants;
@@ -25,6 +26,7 @@ mod read;
 mod side_files;
 mod write_back;
 
+use compact::Compactor;
 pub use complete::Completion;
 pub use maintain::{DELETION_UNDERWAY, TrimProgress};
 pub use read::{OnDisk, ReadOutcome, ReadRequest};
@@ -79,6 +81,12 @@ impl Default for StoreLimits {
     }
 }
 
+/// Accounts for the memory of batches that do not come from the journal.
+pub trait Keep: std::fmt::Debug + Send + Sync {
+    /// The same bytes, accounted for until the last slice of them is gone.
+    fn keep(&self, bytes: Bytes) -> Bytes;
+}
+
 /// Memory shared by the tails of several logs, let go in order.
 #[derive(Debug)]
 struct Resident {
@@ -106,6 +114,14 @@ struct Deletion {
     checkpoint: Option<LogCheckpoint>,
 }
 
+/// Segments whose files go once the journal says so.
+#[derive(Debug)]
+struct Doomed {
+    files: Vec<FileKey>,
+    /// Generation that their log entered when compaction replaced them; a log start has none.
+    replaced_by: Option<u32>,
+}
+
 /// What an operation on the disk was for.
 #[derive(Debug)]
 enum Pending {
@@ -122,14 +138,14 @@ enum Pending {
     Read {
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
+        segment: SegmentId,
         request: ReadRequest,
         ticket: u64,
     },
     Timestamp {
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
+        segment: SegmentId,
         query: TimestampQuery,
         ticket: u64,
     },
@@ -137,7 +153,7 @@ enum Pending {
     Locate {
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
+        segment: SegmentId,
         end_position: u64,
     },
     /// Takes back a part of a log's files.
@@ -149,8 +165,12 @@ enum Pending {
     Index {
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
+        segment: SegmentId,
     },
+    /// A step of a compaction.
+    Compact { run: u64 },
+    /// Removes a segment that compaction has replaced.
+    Superseded { log_id: LogId },
     /// Nobody waits for it.
     Chore,
 }
@@ -229,6 +249,7 @@ pub struct LogStore {
     /// Batches appended without the journal since the last turn end, by log.
     unjournaled: Vec<LogSlot>,
     unjournaled_chunk: BytesMut,
+    keeper: Option<Arc<dyn Keep>>,
     resident: VecDeque<Resident>,
     resident_bytes: usize,
     unwritten_bytes: u64,
@@ -247,8 +268,11 @@ pub struct LogStore {
     trim: Option<u64>,
     /// Logs whose removal is not durable yet.
     deleted: BTreeMap<LogId, Deletion>,
-    /// Segments before a log start that is not durable yet, in the order of their log starts.
-    doomed: FxHashMap<LogId, VecDeque<Vec<FileKey>>>,
+    /// Segments that the journal does not know to be gone yet, in the order in which they went.
+    doomed: FxHashMap<LogId, VecDeque<Doomed>>,
+    /// Files that are being removed because compaction has replaced them.
+    replaced: FxHashMap<LogId, usize>,
+    compactor: Compactor,
     offline: Option<String>,
 }
 
@@ -264,6 +288,7 @@ impl LogStore {
             open: OpenFrame::default(),
             unjournaled: Vec::new(),
             unjournaled_chunk: BytesMut::new(),
+            keeper: None,
             resident: VecDeque::new(),
             resident_bytes: 0,
             unwritten_bytes: 0,
@@ -280,6 +305,8 @@ impl LogStore {
             trim: None,
             deleted: BTreeMap::new(),
             doomed: FxHashMap::default(),
+            replaced: FxHashMap::default(),
+            compactor: Compactor::default(),
             offline: None,
         }
     }
@@ -429,6 +456,10 @@ impl LogStore {
         bytes: Bytes,
     ) {
         let length = bytes.len();
+        let bytes = match &self.keeper {
+            Some(keeper) => keeper.keep(bytes),
+            None => bytes,
+        };
         if let Some(log) = self.log_mut(slot) {
             log.attach_unjournaled(placement, bytes);
         }
@@ -613,6 +644,12 @@ impl LogStore {
         self.open.bytes()
     }
 
+    /// Has batches that do not come from the journal accounted for. Those that do are the journal's
+    /// to account for.
+    pub fn account_with(&mut self, keeper: Arc<dyn Keep>) {
+        self.keeper = Some(keeper);
+    }
+
     /// Changes how much the hot tail may keep; what is above that goes with the next step.
     pub const fn set_tail_bytes(&mut self, bytes: usize) {
         self.limits.tail_bytes = bytes;
@@ -628,6 +665,7 @@ impl LogStore {
     pub fn configure(&mut self, slot: LogSlot, config: LogConfig) {
         if let Some(log) = self.log_mut(slot) {
             log.config = config;
+            log.compaction.reconsider();
         }
         self.reconsider_mode(slot);
     }

@@ -92,7 +92,10 @@ impl fmt::Display for Banner<'_> {
             } else {
                 bind.to_string()
             };
-            writeln!(f, "  kafka   {shown}  ({name}advertised {advertised}{hint})")?;
+            writeln!(
+                f,
+                "  kafka   {shown}  ({name}advertised {advertised}{hint})"
+            )?;
         }
         if let Some(http) = self.http {
             let host = Reachable(http);

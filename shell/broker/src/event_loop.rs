@@ -443,12 +443,7 @@ impl EventLoop {
         }
     }
 
-    fn ask(
-        &mut self,
-        shard: ShardId,
-        request: ShardRequest,
-        inputs: &mut VecDeque<FrontendInput>,
-    ) {
+    fn ask(&mut self, shard: ShardId, request: ShardRequest, inputs: &mut VecDeque<FrontendInput>) {
         let index = usize::from(shard.0);
         if let Some(touched) = self.touched.get_mut(index) {
             *touched = true;

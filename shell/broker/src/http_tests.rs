@@ -7,12 +7,20 @@ use chronik_model::Mono;
 
 use super::*;
 use crate::config::MetricsView;
-use crate::metrics::{JournalCounters, PartitionSample, PartitionStats, Sources, StoreSample};
+use crate::metrics::{
+    GroupSample, GroupStats, JournalCounters, PartitionSample, PartitionStats, Sources, StoreSample,
+};
 
-struct NoPartitions;
+struct Nothing;
 
-impl PartitionStats for NoPartitions {
+impl PartitionStats for Nothing {
     fn partitions(&self) -> Vec<PartitionSample> {
+        Vec::new()
+    }
+}
+
+impl GroupStats for Nothing {
+    fn groups(&self) -> Vec<GroupSample> {
         Vec::new()
     }
 }
@@ -21,7 +29,8 @@ fn server(health: Health) -> SocketAddr {
     let sources = Sources {
         loops: Vec::new(),
         journal: Arc::new(JournalCounters::new()),
-        partitions: Arc::new(NoPartitions),
+        partitions: Arc::new(Nothing),
+        groups: Arc::new(Nothing),
         store: Arc::new(StoreSample::default),
         clock: Arc::new(|| Mono(0)),
     };
@@ -106,7 +115,8 @@ fn a_taken_port_is_an_error() {
     let sources = Sources {
         loops: Vec::new(),
         journal: Arc::new(JournalCounters::new()),
-        partitions: Arc::new(NoPartitions),
+        partitions: Arc::new(Nothing),
+        groups: Arc::new(Nothing),
         store: Arc::new(StoreSample::default),
         clock: Arc::new(|| Mono(0)),
     };

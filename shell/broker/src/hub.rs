@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chronik_model::Mono;
 use chronik_node::{
-    ClusterView, ConnectionId, FrontendId, FrontendInput, Peer, Quorum, QuorumInput, QuorumOutput, Shard,
-    ShardId, ShardInput, ShardOutputs, ShardReply, TrimAnswer,
+    ClusterView, ConnectionId, FrontendId, FrontendInput, Peer, Quorum, QuorumInput, QuorumOutput,
+    Shard, ShardId, ShardInput, ShardOutputs, ShardReply, TrimAnswer,
 };
 use chronik_storage::disk::{DiskDone, DiskOp, DiskRequest};
 use chronik_storage::journal::JournalStart;
@@ -81,7 +81,6 @@ impl LoopHandle {
         self.awake.store(false, Ordering::SeqCst);
         lock(&self.inbox).is_empty()
     }
-
 }
 
 /// See the module.
@@ -144,7 +143,13 @@ impl Hub {
             clock,
             journal,
             deadlines: shards.iter().map(|_| never()).collect(),
-            shards: shards.into_iter().map(Mutex::new).collect(),
+            shards: shards
+                .into_iter()
+                .map(|mut shard| {
+                    shard.account_with(memory.batch_keeper());
+                    Mutex::new(shard)
+                })
+                .collect(),
             memory,
             cold_reads: ColdReads::default(),
             quorum: Mutex::new(None),
@@ -235,6 +240,9 @@ impl Hub {
             for line in outputs.warnings {
                 tracing::warn!("{line}");
             }
+            for line in outputs.notes {
+                tracing::debug!("{line}");
+            }
             if let Some(reason) = outputs.offline {
                 replies.extend(self.go_offline(index, &reason));
             }
@@ -305,8 +313,7 @@ impl Hub {
         }
         let wants_commit = shard.wants_commit();
         let deadline = shard.deadline().map_or(u64::MAX, |deadline| deadline.0);
-        self.memory
-            .note_shard(index, shard_bytes(&shard));
+        self.memory.note_shard(index, shard_bytes(&shard));
         drop(shard);
         self.memory.settle();
         self.note_deadline(index, deadline);

@@ -337,7 +337,7 @@ impl Journal {
         }
         if ran_out {
             self.retry_at
-                .get_or_insert(Instant::now() + FREE_SPACE_RETRY);
+                .get_or_insert_with(|| Instant::now() + FREE_SPACE_RETRY);
         }
     }
 

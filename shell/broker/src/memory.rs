@@ -27,18 +27,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use chronik_node::ConnectionId;
+use chronik_storage::store::Keep;
 
 use crate::hub::lock;
 pub(crate) use cold_reads::ColdReads;
+use lease::BatchKeeper;
 pub(crate) use lease::{Kind, Lease};
 use line::{Line, Waiter};
 
-/// What the process needs whatever clients do: code, stacks, tables, and what allocators waste.
-const PROCESS_BYTES: u64 = 24 << 20;
+/// What the process needs whatever clients do: code, stacks and tables (25 MiB), and a part of what the
+/// allocator keeps for later; with all shares full it keeps half as much as is in use.
+const PROCESS_BYTES: u64 = 40 << 20;
 /// A reply is never kept shorter than this by the budget; one batch comes whole in any case.
 const MIN_REPLY_BYTES: u64 = 64 << 10;
 /// A reply is never longer than this, whatever the client and `fetch.max.bytes` allow.
-const MAX_REPLY_BYTES: u64 = 8 << 20;
+const MAX_REPLY_BYTES: u64 = 4 << 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -174,7 +177,9 @@ impl Memory {
     /// less one reply may add, so that many slow consumers get a little each.
     pub(crate) fn reply_room(&self) -> Option<u64> {
         let room = self.reply_share().checked_sub(self.replying())?;
-        (room > 0).then(|| (room / 4).clamp(MIN_REPLY_BYTES, MAX_REPLY_BYTES))
+        // Powers of two, so that the allocator has buffers of few sizes, which it can use again.
+        let share = 1 << (room / 4).max(1).ilog2();
+        (room > 0).then_some(share.clamp(MIN_REPLY_BYTES, MAX_REPLY_BYTES))
     }
 
     /// Bytes that one shard may keep in its tail.
@@ -192,9 +197,7 @@ impl Memory {
         let queueing = self.queueing.load(Ordering::Relaxed);
         let starving = self.starving.load(Ordering::Relaxed);
         let holding_back = self.holding_back.load(Ordering::Relaxed);
-        queueing
-            || (starving && self.is_short())
-            || (holding_back && self.reply_room().is_none())
+        queueing || (starving && self.is_short()) || (holding_back && self.reply_room().is_none())
     }
 
     /// Says that a loop waits for room for requests: it is told once there is some. The caller has
@@ -222,6 +225,11 @@ impl Memory {
         Lease::new(Arc::clone(self), kind, bytes as u64)
     }
 
+    /// What shards account with for batches that do not come from the journal.
+    pub(crate) fn batch_keeper(self: &Arc<Self>) -> Arc<dyn Keep> {
+        Arc::new(BatchKeeper(Arc::clone(self)))
+    }
+
     /// Takes memory for a large request, or puts it in line; then [`Doors::granted`] follows.
     pub(crate) fn reserve(
         self: &Arc<Self>,
@@ -246,9 +254,12 @@ impl Memory {
         None
     }
 
-    /// The rest of a promise, or anything if no other large request is there.
+    /// The rest of the share, or anything if no other large request is there and what came before is
+    /// in the segments. A full tail is below this bound, so that it is reached in any case.
     fn fits(&self, bytes: u64) -> bool {
-        self.producing() + bytes <= self.produce_share() || self.held(Kind::LargeRequests) == 0
+        let (share, producing) = (self.produce_share(), self.producing());
+        let alone = self.held(Kind::LargeRequests) == 0 && producing <= share / 4 * 3;
+        producing + bytes <= share || alone
     }
 
     /// Lets those in who wait, as far as there is room. Called whenever there may be more of it.
@@ -257,8 +268,7 @@ impl Memory {
             self.admit();
         }
         let starving = self.starving.load(Ordering::SeqCst) && !self.is_short();
-        let holding_back =
-            self.holding_back.load(Ordering::SeqCst) && self.reply_room().is_some();
+        let holding_back = self.holding_back.load(Ordering::SeqCst) && self.reply_room().is_some();
         let fed = starving && self.starving.swap(false, Ordering::SeqCst);
         let released = holding_back && self.holding_back.swap(false, Ordering::SeqCst);
         if (fed || released)

@@ -2,6 +2,7 @@
 
 mod checkpointer;
 mod directory;
+mod groups;
 mod health;
 mod listeners;
 mod startup;

@@ -89,7 +89,7 @@ impl Workspace {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             let file_type = entry.file_type().map_err(fail)?;
-            if file_type.is_dir() && !is_skipped(&name) {
+            if file_type.is_dir() && !is_skipped(&name) && path != CLIENT_SUITES {
                 self.read_folder(&entry.path(), &format!("{path}/"))?;
             } else if file_type.is_file() && is_text(&name) {
                 let bytes = fs::read(entry.path()).map_err(fail)?;
@@ -137,6 +137,9 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo_program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
+
+/// Programs of other workspaces and languages, each with rules of its own.
+const CLIENT_SUITES: &str = "tests/clients";
 
 /// Folders that hold what tools made or fetched.
 fn is_skipped(folder: &str) -> bool {

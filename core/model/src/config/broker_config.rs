@@ -24,8 +24,12 @@ pub struct BrokerConfig {
     pub log_cleaner_io_max_bytes_per_second: f64,
     /// Time between two looks for segments to compact.
     pub log_cleaner_backoff_ms: i64,
+    /// Bytes that the key tables of all compactions may take.
+    pub log_cleaner_dedupe_buffer_bytes: u64,
     /// Compaction runs.
     pub log_cleaner_enable: bool,
+    /// Threads that compact; 0 stops compaction, other numbers make no difference.
+    pub log_cleaner_threads: usize,
     /// Time between two looks for segments to delete.
     pub log_retention_check_interval_ms: i64,
     /// Memory budget of the process in bytes.
@@ -225,7 +229,9 @@ impl BrokerConfig {
                 .parse()
                 .unwrap_or(f64::MAX),
             log_cleaner_backoff_ms: broker.number("log.cleaner.backoff.ms"),
+            log_cleaner_dedupe_buffer_bytes: broker.number("log.cleaner.dedupe.buffer.size"),
             log_cleaner_enable: broker.flag("log.cleaner.enable"),
+            log_cleaner_threads: broker.number("log.cleaner.threads"),
             log_retention_check_interval_ms: broker.number("log.retention.check.interval.ms"),
             memory_bytes: broker.number("chronik.memory.bytes"),
             message_max_bytes: broker.number("message.max.bytes"),
@@ -395,6 +401,8 @@ mod tests {
         );
         assert_eq!(times, (300_000, 86_400_000));
         assert_eq!(config.log_cleaner_backoff_ms, 15_000);
+        assert_eq!(config.log_cleaner_dedupe_buffer_bytes, 128 << 20);
+        assert_eq!(config.log_cleaner_threads, 1);
         let snapshots = (
             config.metadata_snapshot_bytes,
             config.metadata_snapshot_interval_ms,

@@ -381,6 +381,8 @@ impl Shard {
     /// A partition is no longer here.
     pub(super) fn drop_groups(&mut self, slot: LogSlot, out: &mut ShardOutputs) {
         if self.groups.hosted.remove(&slot).is_some() {
+            // The place may be taken by another log before a read under way is back.
+            self.groups.loads.retain(|_, loading| *loading != slot);
             self.groups.fail(Some(slot), ErrorCode::NotCoordinator, out);
         }
     }
@@ -400,7 +402,7 @@ impl Shard {
 /// Most bytes that a record takes beside its key and value.
 const RECORD_OVERHEAD: usize = 32;
 
-/// Whether a request can make records.
+/// Whether a request is refused while there is no space for records.
 const fn writes(request: &GroupRequest) -> bool {
     match request {
         GroupRequest::Join(_)
@@ -408,8 +410,9 @@ const fn writes(request: &GroupRequest) -> bool {
         | GroupRequest::Leave(_)
         | GroupRequest::Delete { .. }
         | GroupRequest::CommitOffsets(_)
-        | GroupRequest::DeleteOffsets(_)
-        | GroupRequest::ConsumerHeartbeat(_) => true,
+        | GroupRequest::DeleteOffsets(_) => true,
+        // Members that are there stay: what little is written of them fits into the reserve.
+        GroupRequest::ConsumerHeartbeat(request) => request.member_epoch == 0,
         GroupRequest::Heartbeat(_)
         | GroupRequest::DescribeClassic { .. }
         | GroupRequest::List(_)

@@ -7,6 +7,7 @@ use chronik_controller::{MetadataDelta, TopicImage};
 use chronik_model::config::TopicConfig;
 use chronik_model::{ErrorCode, LeaderEpoch, Now, TopicPartition};
 use chronik_replication::Replica;
+use chronik_storage::compaction::CompactionConfig;
 use chronik_storage::log::{LogConfig, PartitionLog};
 
 use super::partition::Partition;
@@ -196,5 +197,11 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
         flush_ms: config.flush_ms,
         index_interval_bytes: config.index_interval_bytes,
         cleanup_delete: config.cleanup_delete,
+        compact: config.cleanup_compact.then_some(CompactionConfig {
+            min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
+            min_lag_ms: config.min_compaction_lag_ms,
+            max_lag_ms: config.max_compaction_lag_ms,
+            delete_retention_ms: config.delete_retention_ms,
+        }),
     }
 }

@@ -6,6 +6,7 @@ mod crash;
 mod describe;
 mod failure;
 mod fetch;
+mod groups;
 mod harness;
 mod idempotent;
 mod lazy;

@@ -135,3 +135,32 @@ fn log_append_time_never_runs_backwards() {
         );
     }
 }
+
+#[test]
+fn a_clock_that_leaps_ahead_expires_nothing_unless_it_stays_there() {
+    const DAY_MS: i64 = 86_400_000;
+    const MINUTE_MS: i64 = 60_000;
+    for seed in seeds(10) {
+        let mut options = Options::default();
+        options.limits.write_back_bytes = 1;
+        let mut sim = Sim::with(seed, options);
+        let connection = sim.connect(0);
+        let topic = sim.create(connection, "t", 1, &[]);
+        for _ in 0..5 {
+            produce(&mut sim, connection, topic);
+        }
+        sim.run_for(MINUTE_MS);
+        sim.wall_skew_ms = 30 * DAY_MS;
+        sim.run_for(40 * MINUTE_MS);
+        assert_eq!(sim.list_offset(connection, topic, 0, EARLIEST), (0, 0));
+        assert_eq!(sim.node.warnings.len(), 1, "{:?}", sim.node.warnings);
+        sim.wall_skew_ms = 0;
+        sim.run_for(40 * MINUTE_MS);
+        assert_eq!(sim.list_offset(connection, topic, 0, EARLIEST), (0, 0));
+        sim.wall_skew_ms = 30 * DAY_MS;
+        sim.run_for(90 * MINUTE_MS);
+        let end = sim.list_offset(connection, topic, 0, LATEST);
+        let start = sim.list_offset(connection, topic, 0, EARLIEST);
+        assert_eq!(start, end, "seed {seed}: it is 30 days later, then");
+    }
+}

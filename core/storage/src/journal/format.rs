@@ -3,7 +3,9 @@
 use bytes::{BufMut, BytesMut};
 use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition};
 
-use crate::codec::{Reader, Truncated, put_string};
+use crate::checkpoint::SegmentCheckpoint;
+use crate::codec::{Reader, Truncated, put_count, put_string};
+use crate::log::SegmentId;
 
 /// Version of the frame layout.
 pub const JOURNAL_FORMAT_VERSION: u16 = 1;
@@ -238,7 +240,28 @@ pub enum Operation<'a> {
         /// Highest index known to be committed.
         commit: u64,
     },
+    /// Compaction has put one segment in the place of others.
+    SegmentsReplaced(Replacement),
 }
+
+/// One segment in the place of others, by compaction. All that was in them lies below the recovery
+/// point from here on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// Generation that the log enters with it.
+    pub generation: u32,
+    /// The new segment, which is durable.
+    pub segment: SegmentCheckpoint,
+    /// Where the replaced segments end.
+    pub end: Offset,
+    /// What lies below was compacted.
+    pub clean_end: Offset,
+    /// The replaced segments, oldest first; at most [`MAX_REPLACED_SEGMENTS`].
+    pub replaced: Vec<SegmentId>,
+}
+
+/// Segments that one operation replaces at most, so that it fits a block of the journal.
+pub const MAX_REPLACED_SEGMENTS: usize = 128;
 
 const OPEN: u8 = 1;
 const APPEND: u8 = 2;
@@ -249,6 +272,10 @@ const EPOCH_START: u8 = 6;
 const DELETE: u8 = 7;
 const RECOVERY_POINT: u8 = 8;
 const VOTE: u8 = 9;
+const SEGMENTS_REPLACED: u8 = 10;
+
+/// Version of the checkpoint whose layout of a segment SEGMENTS_REPLACED uses.
+const SEGMENT_LAYOUT: u16 = 2;
 
 /// Replay must understand this operation; one that it does not know and that lacks the flag is
 /// passed over.
@@ -266,6 +293,7 @@ impl Operation<'_> {
             Self::Delete => DELETE,
             Self::RecoveryPoint { .. } => RECOVERY_POINT,
             Self::Vote { .. } => VOTE,
+            Self::SegmentsReplaced(_) => SEGMENTS_REPLACED,
         }
     }
 
@@ -281,7 +309,8 @@ impl Operation<'_> {
             | Self::EpochStart { .. }
             | Self::Delete
             | Self::RecoveryPoint { .. }
-            | Self::Vote { .. } => 0,
+            | Self::Vote { .. }
+            | Self::SegmentsReplaced(_) => 0,
         }
     }
 
@@ -360,6 +389,7 @@ impl Operation<'_> {
                 out.put_u64_le(*vote);
                 out.put_u64_le(*commit);
             }
+            Self::SegmentsReplaced(replacement) => write_replacement(replacement, out),
         }
         out.len()
     }
@@ -416,6 +446,35 @@ impl<'a> Operations<'a> {
     }
 }
 
+fn write_replacement(replacement: &Replacement, out: &mut BytesMut) {
+    out.put_u32_le(replacement.generation);
+    out.put_i64_le(replacement.end.0);
+    out.put_i64_le(replacement.clean_end.0);
+    replacement.segment.encode(out);
+    put_count(out, replacement.replaced.len());
+    for replaced in &replacement.replaced {
+        out.put_i64_le(replaced.base_offset.0);
+        out.put_u32_le(replaced.generation);
+    }
+}
+
+fn read_replacement(body: &mut Reader<'_>) -> Result<Replacement, Truncated> {
+    let mut replacement = Replacement {
+        generation: body.u32()?,
+        end: Offset(body.i64()?),
+        clean_end: Offset(body.i64()?),
+        segment: SegmentCheckpoint::decode(body, SEGMENT_LAYOUT)?,
+        replaced: Vec::new(),
+    };
+    for _ in 0..body.count(12)? {
+        replacement.replaced.push(SegmentId {
+            base_offset: Offset(body.i64()?),
+            generation: body.u32()?,
+        });
+    }
+    Ok(replacement)
+}
+
 fn read_operation(kind: u8, mut body: Reader<'_>) -> Result<Option<Operation<'_>>, Truncated> {
     let operation = match kind {
         OPEN => Operation::Open {
@@ -458,6 +517,7 @@ fn read_operation(kind: u8, mut body: Reader<'_>) -> Result<Option<Operation<'_>
             vote: body.u64()?,
             commit: body.u64()?,
         },
+        SEGMENTS_REPLACED => Operation::SegmentsReplaced(read_replacement(&mut body)?),
         _ => return Ok(None),
     };
     Ok(Some(operation))
@@ -527,6 +587,22 @@ mod tests {
                 vote: 2,
                 commit: 3,
             },
+            Operation::SegmentsReplaced(Replacement {
+                generation: 4,
+                segment: SegmentCheckpoint {
+                    id: SegmentId {
+                        base_offset: Offset(0),
+                        generation: 1,
+                    },
+                    bytes: 77,
+                    max_timestamp_ms: 5,
+                    max_timestamp_offset: Offset(3),
+                    first_timestamp_ms: Some(4),
+                },
+                end: Offset(50),
+                clean_end: Offset(100),
+                replaced: vec![SegmentId::appended(Offset(0)); MAX_REPLACED_SEGMENTS],
+            }),
         ]
     }
 
@@ -536,6 +612,7 @@ mod tests {
         for operation in every_operation() {
             operation.write(LogId(9), &mut bytes);
         }
+        assert!(bytes.len() < FRAME_ALIGNMENT, "operations fit a block");
         let read: Vec<_> = Operations::new(&bytes).map(|read| read.unwrap()).collect();
         let expected: Vec<_> = every_operation()
             .into_iter()

@@ -8,7 +8,7 @@ pub mod frame;
 pub mod replay;
 pub mod ring;
 
-pub use format::{ChainLink, FrameHeader, Operation};
+pub use format::{ChainLink, FrameHeader, Operation, Replacement};
 pub use frame::{FrameEntry, OpenFrame, SealedFrame};
 pub use replay::{JournalEnd, ReplayError, Replayed};
 pub use ring::{CommitPlan, JournalStart, Ring, RingError};

@@ -49,6 +49,18 @@ pub enum ReplayError {
         /// Number of the damaged frame.
         sequence: u64,
     },
+    /// Nothing in the journal of such a directory would be taken for its own.
+    #[error(
+        "{path} belongs to the data directory {found}, but meta.properties says directory.id={expected}. Restore the meta.properties that belongs to these files, or start with an empty data directory"
+    )]
+    OtherDirectory {
+        /// The checkpoint.
+        path: String,
+        /// The directory that it is of, as `meta.properties` writes it.
+        found: String,
+        /// The directory that it lies in.
+        expected: String,
+    },
     /// Written by a later version.
     #[error("{path}: the frame at byte {position}: {error}")]
     Unreadable {

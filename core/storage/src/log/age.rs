@@ -62,6 +62,7 @@ mod tests {
             flush_ms: None,
             index_interval_bytes: 4096,
             cleanup_delete: true,
+            compact: None,
         };
         let partition = TopicPartition {
             topic_id: TopicId([1; 16]),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use chronik_model::Offset;
 
-use super::{PartitionLog, Segment};
+use super::{PartitionLog, Segment, SegmentId};
 use crate::log::epochs::EpochHistory;
 use crate::log::producers::ProducerTable;
 
@@ -24,9 +24,9 @@ pub struct Cut {
     /// Where the log goes on, if it was emptied.
     pub restart: Option<Offset>,
     /// Segments whose files go.
-    pub removed: Vec<Offset>,
+    pub removed: Vec<SegmentId>,
     /// A segment that loses its end, and the byte where that starts if it is known.
-    pub shortened: Option<(Offset, Option<u64>)>,
+    pub shortened: Option<(SegmentId, Option<u64>)>,
     /// How far it is.
     pub state: CutState,
 }
@@ -54,8 +54,9 @@ impl PartitionLog {
     pub fn truncate_to(&mut self, end: Offset) {
         self.generation += 1;
         let shortened = self.shortened_by(end);
-        let removed = self.segments.iter().map(|segment| segment.base_offset);
-        let removed = removed.filter(|base| *base >= end).collect();
+        let removed = self.segments.iter().map(Segment::id);
+        let removed = removed.filter(|id| id.base_offset >= end).collect();
+        self.compaction.taken_back(end);
         self.segments.retain(|segment| segment.base_offset < end);
         if let (Some(segment), Some((_, position))) = (self.segments.back_mut(), shortened) {
             // What is below the tail is all written; where it ends is found out later.
@@ -90,8 +91,9 @@ impl PartitionLog {
     /// Empties the log; it goes on at `start`.
     pub fn reset_to(&mut self, start: Offset) {
         self.generation += 1;
-        let removed = self.segments.iter().map(|segment| segment.base_offset);
+        let removed = self.segments.iter().map(Segment::id);
         let removed = removed.collect();
+        self.compaction.taken_back(Offset(i64::MIN));
         self.restart_at(start);
         self.epochs = EpochHistory::default();
         self.producers = ProducerTable::default();
@@ -146,8 +148,8 @@ impl PartitionLog {
         &mut self,
         end: Offset,
         restart: Option<Offset>,
-        removed: Vec<Offset>,
-        shortened: Option<(Offset, Option<u64>)>,
+        removed: Vec<SegmentId>,
+        shortened: Option<(SegmentId, Option<u64>)>,
     ) {
         self.cuts.push_back(Cut {
             generation: self.generation,
@@ -160,15 +162,15 @@ impl PartitionLog {
     }
 
     /// Which segment's file reaches beyond `end`, and where the rest of it starts.
-    fn shortened_by(&self, end: Offset) -> Option<(Offset, Option<u64>)> {
+    fn shortened_by(&self, end: Offset) -> Option<(SegmentId, Option<u64>)> {
         let segment = self.segment_of(end - 1)?;
-        let base = segment.base_offset;
+        let (id, base) = (segment.id(), segment.base_offset);
         let kept = self.tail.partition_point(|batch| batch.last_offset < end);
         if let Some(batch) = kept.checked_sub(1).and_then(|last| self.tail.get(last)) {
             // Batches in flight follow the tail; those that stay find their place by themselves.
             let stays = kept == self.tail.len() && end > self.tail_end();
             let position = batch.position + batch.bytes.len() as u64;
-            return (!stays && batch.segment == base).then_some((base, Some(position)));
+            return (!stays && batch.segment == base).then_some((id, Some(position)));
         }
         if self.tail.is_empty() && end >= self.written_end {
             return None;
@@ -178,6 +180,6 @@ impl PartitionLog {
             .iter()
             .find(|segment| segment.base_offset > base);
         let whole = next.is_some_and(|next| next.base_offset <= end);
-        (!whole).then_some((base, None))
+        (!whole).then_some((id, None))
     }
 }

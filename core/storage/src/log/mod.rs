@@ -10,4 +10,4 @@ pub mod segment;
 
 pub use epochs::EpochHistory;
 pub use partition_log::{LogConfig, Mode, PartitionLog, RecoveryPoint};
-pub use segment::Segment;
+pub use segment::{Segment, SegmentId};

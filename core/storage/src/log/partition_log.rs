@@ -19,14 +19,16 @@ use chronik_model::{LeaderEpoch, LogId, Offset, TopicPartition};
 use super::cut::Cut;
 use super::epochs::EpochHistory;
 use super::producers::{ProducerTable, Sequenced};
-use super::segment::{AppendedBatch, Segment, TailBatch};
+use super::segment::{AppendedBatch, Segment, SegmentId, TailBatch};
+use crate::compaction::{CompactionConfig, CompactionState};
 use crate::disk::FileKey;
+use crate::select::Offsets;
 
 /// Smallest distance of index entries, whatever the topic asks for.
 const MIN_INDEX_INTERVAL_BYTES: u64 = 4096;
 
 /// The settings of a topic that its logs obey.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`.
     pub segment_bytes: u64,
@@ -44,6 +46,8 @@ pub struct LogConfig {
     pub index_interval_bytes: u64,
     /// Whether `cleanup.policy` deletes old segments.
     pub cleanup_delete: bool,
+    /// How `cleanup.policy` compacts, if it does.
+    pub compact: Option<CompactionConfig>,
 }
 
 /// How appends become safe.
@@ -64,6 +68,14 @@ impl LogConfig {
         } else {
             Mode::Unjournaled
         }
+    }
+
+    /// Age in ms at which a segment closes. Segments of compacted logs close early enough for
+    /// `max.compaction.lag.ms`, as the one that takes appends is never compacted.
+    #[must_use]
+    pub fn roll_ms(&self) -> i64 {
+        let lag = self.compact.map_or(i64::MAX, |compact| compact.max_lag_ms);
+        self.segment_ms.min(lag)
     }
 }
 
@@ -127,7 +139,17 @@ impl<'a> NewBatch<'a> {
             header,
             base_offset: header.base_offset(),
             leader_epoch: header.leader_epoch(),
-            max_timestamp_ms: header.max_timestamp(),
+            max_timestamp_ms: stored_timestamp_ms(header),
+        }
+    }
+
+    /// What a segment needs to know of it.
+    fn appended(&self) -> AppendedBatch {
+        AppendedBatch {
+            base_offset: self.base_offset,
+            last_offset: self.base_offset + i64::from(self.header.last_offset_delta()),
+            bytes: self.header.size_bytes() as u64,
+            max_timestamp_ms: self.max_timestamp_ms,
         }
     }
 }
@@ -145,6 +167,15 @@ pub struct Placement {
     pub position: u64,
     /// Generation of the log that it was appended to.
     pub generation: u32,
+}
+
+/// Largest timestamp of a stored batch's records; `i64::MIN` where compaction has left none.
+pub(crate) const fn stored_timestamp_ms(header: &BatchHeader) -> i64 {
+    if header.record_count() == 0 {
+        i64::MIN
+    } else {
+        header.max_timestamp()
+    }
 }
 
 /// See the module.
@@ -195,6 +226,8 @@ pub struct PartitionLog {
     pub epochs: EpochHistory,
     /// Idempotent producers.
     pub producers: ProducerTable,
+    /// How far the log is compacted.
+    pub compaction: CompactionState,
     /// Why the log can not be used, if so.
     pub failed: Option<String>,
 }
@@ -232,6 +265,7 @@ impl PartitionLog {
             unsynced: VecDeque::new(),
             epochs: EpochHistory::default(),
             producers: ProducerTable::default(),
+            compaction: CompactionState::default(),
             failed: None,
         }
     }
@@ -274,27 +308,22 @@ impl PartitionLog {
 
     /// Takes a batch in: offsets, place, producer state and epoch, but not its bytes.
     pub fn place(&mut self, new: &NewBatch<'_>) -> Placement {
+        if self.must_roll(&new.appended()) {
+            self.segments.push_back(Segment::new(new.base_offset));
+        }
+        self.place_in_active(new)
+    }
+
+    /// Like [`PartitionLog::place`], in the last segment whatever the settings say.
+    pub(crate) fn place_in_active(&mut self, new: &NewBatch<'_>) -> Placement {
         let NewBatch {
-            header,
             base_offset,
             leader_epoch,
-            max_timestamp_ms,
+            ..
         } = *new;
-        let last_offset = base_offset + i64::from(header.last_offset_delta());
-        let bytes = header.size_bytes() as u64;
-        let batch = AppendedBatch {
-            base_offset,
-            last_offset,
-            bytes,
-            max_timestamp_ms,
-        };
-        if self.must_roll(&batch) {
-            self.segments.push_back(Segment::new(base_offset));
-        }
-        let interval = self
-            .config
-            .index_interval_bytes
-            .max(MIN_INDEX_INTERVAL_BYTES);
+        let batch = new.appended();
+        let last_offset = batch.last_offset;
+        let interval = self.index_interval();
         let active = self.active();
         let segment = active.base_offset;
         let position = active.append(&batch, interval);
@@ -339,6 +368,13 @@ impl PartitionLog {
         }
     }
 
+    /// Smallest distance of two index entries in bytes.
+    #[must_use]
+    pub fn index_interval(&self) -> u64 {
+        let asked = self.config.index_interval_bytes;
+        asked.max(MIN_INDEX_INTERVAL_BYTES)
+    }
+
     /// Bytes that are appended but not in the segment files.
     #[must_use]
     pub fn unwritten_bytes(&self) -> u64 {
@@ -359,12 +395,15 @@ impl PartitionLog {
         let Some(active) = self.segments.back() else {
             return true;
         };
+        if active.generation > 0 {
+            return true;
+        }
         if active.bytes == 0 {
             return false;
         }
         let full = active.bytes + batch.bytes > self.config.segment_bytes;
         let old = active.first_timestamp_ms.is_some_and(|first| {
-            batch.max_timestamp_ms.saturating_sub(first) > self.config.segment_ms
+            batch.max_timestamp_ms.saturating_sub(first) > self.config.roll_ms()
         });
         // Kafka's index keeps offsets relative to the segment in 32 bits.
         full || old || batch.last_offset.since(active.base_offset) > i64::from(i32::MAX)
@@ -397,14 +436,60 @@ impl PartitionLog {
         self.segments.get(after.saturating_sub(1))
     }
 
+    /// The segment, if it is still part of the log.
+    #[must_use]
+    pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
+        let segment = self.segment_of(id.base_offset);
+        segment.filter(|segment| segment.id() == id)
+    }
+
     /// The file of the segment that starts at `base_offset`.
     #[must_use]
     pub fn file(&self, base_offset: Offset) -> FileKey {
+        let segment = self.segment_of(base_offset).map(Segment::id);
+        let segment = segment.filter(|id| id.base_offset == base_offset);
+        self.file_of(segment.unwrap_or_else(|| SegmentId::appended(base_offset)))
+    }
+
+    /// The file of a segment, whether it is still part of the log or not.
+    #[must_use]
+    pub fn file_of(&self, segment: SegmentId) -> FileKey {
         FileKey {
             log_id: self.log_id,
             directory: Arc::clone(&self.directory),
-            base_offset,
+            segment,
         }
+    }
+
+    /// What readers of a segment may expect of its offsets.
+    #[must_use]
+    pub fn offsets_of(&self, segment: &Segment) -> Offsets {
+        if segment.generation == 0 {
+            return Offsets::Dense;
+        }
+        // While an end is being taken back, the file may still have it.
+        if !self.cuts.is_empty() {
+            return Offsets::Sparse(Offset(i64::MAX));
+        }
+        let mut bases = self.segments.iter().map(|later| later.base_offset);
+        let next = bases.find(|base| *base > segment.base_offset);
+        Offsets::Sparse(next.unwrap_or(self.log_end))
+    }
+
+    /// Puts one segment in the place of all that begin in `[segment.base_offset, end)`, and returns
+    /// those. All of them are durable.
+    pub fn replace_segments(&mut self, segment: Segment, end: Offset) -> Vec<SegmentId> {
+        let first = self
+            .segments
+            .partition_point(|known| known.base_offset < segment.base_offset);
+        let behind = self
+            .segments
+            .partition_point(|known| known.base_offset < end);
+        let removed = self.segments.drain(first..behind.max(first));
+        let removed: Vec<SegmentId> = removed.map(|segment| segment.id()).collect();
+        self.compaction.note_generation(segment.generation);
+        self.segments.insert(first, segment);
+        removed
     }
 
     /// Number of the oldest journal frame whose data is not synced in the segments.
@@ -467,7 +552,7 @@ impl PartitionLog {
 
     /// Moves the log start up and lets go of what lies wholly before it. Returns the segments whose
     /// files can go; the active segment stays.
-    pub fn advance_start(&mut self, start: Offset) -> Vec<Offset> {
+    pub fn advance_start(&mut self, start: Offset) -> Vec<SegmentId> {
         self.log_start = self.log_start.max(start.min(self.log_end));
         self.epochs.truncate_start(self.log_start);
         let mut gone = Vec::new();
@@ -483,7 +568,7 @@ impl PartitionLog {
             if !whole {
                 break;
             }
-            gone.extend(self.segments.pop_front().map(|segment| segment.base_offset));
+            gone.extend(self.segments.pop_front().map(|segment| segment.id()));
         }
         let kept = self
             .segments

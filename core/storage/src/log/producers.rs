@@ -80,9 +80,31 @@ pub enum SequenceCheck {
     Duplicate(RememberedBatch),
 }
 
+/// What a producer's transaction has done to the partition (KIP-98, KIP-890). Nothing sets it yet:
+/// checkpoints keep its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionState {
+    /// First offset of the transaction that is open, if one is.
+    pub first_offset: Option<Offset>,
+    /// Epoch of the transaction coordinator that wrote the last marker; -1 for none.
+    pub coordinator_epoch: i32,
+    /// `transaction.version` that the transaction runs under.
+    pub version: i16,
+}
+
+impl TransactionState {
+    /// Of a producer that never had a transaction here.
+    pub const NONE: Self = Self {
+        first_offset: None,
+        coordinator_epoch: -1,
+        version: 0,
+    };
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Producer {
     epoch: ProducerEpoch,
+    transaction: TransactionState,
     batches: VecDeque<RememberedBatch>,
 }
 
@@ -180,6 +202,7 @@ impl ProducerTable {
             .entry(batch.producer_id.0)
             .or_insert_with(|| Producer {
                 epoch: batch.epoch,
+                transaction: TransactionState::NONE,
                 batches: VecDeque::new(),
             });
         // Replay may meet batches behind others that a scan of the segments found first.
@@ -234,6 +257,20 @@ impl ProducerTable {
         });
     }
 
+    /// Last offset of each producer's last batch below `end`, in order: compaction keeps these
+    /// batches, at least without records.
+    #[must_use]
+    pub fn last_offsets(&self, end: Offset) -> Vec<Offset> {
+        let last = |producer: &Producer| {
+            let mut below = producer.batches.iter().rev();
+            let last = below.find(|batch| batch.last_offset < end);
+            last.map(|batch| batch.last_offset)
+        };
+        let mut offsets: Vec<Offset> = self.producers.values().filter_map(last).collect();
+        offsets.sort_unstable();
+        offsets
+    }
+
     /// Each producer with its epoch and its newest batch, by id.
     pub fn newest(
         &self,
@@ -286,6 +323,11 @@ impl ProducerTable {
                 continue;
             };
             out.put_i64_le(id);
+            out.put_i16_le(producer.epoch.0);
+            let transaction = producer.transaction;
+            out.put_i64_le(transaction.first_offset.map_or(-1, |first| first.0));
+            out.put_i32_le(transaction.coordinator_epoch);
+            out.put_i16_le(transaction.version);
             put_count(out, producer.batches.len());
             for batch in &producer.batches {
                 out.put_i16_le(batch.epoch.0);
@@ -298,14 +340,28 @@ impl ProducerTable {
         }
     }
 
-    /// Reads a table back from a checkpoint.
+    /// Reads a table back from a checkpoint of format `version`; the first one knew nothing of
+    /// transactions.
     ///
     /// # Errors
     /// The bytes end too early.
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
+    pub fn decode(reader: &mut Reader<'_>, version: u16) -> Result<Self, Truncated> {
+        const FIRST_BYTES: usize = 12;
+        const BYTES: usize = 28;
+        let min_bytes = if version < 2 { FIRST_BYTES } else { BYTES };
         let mut table = Self::default();
-        for _ in 0..reader.count(12)? {
+        for _ in 0..reader.count(min_bytes)? {
             let id = reader.i64()?;
+            let mut epoch = None;
+            let mut transaction = TransactionState::NONE;
+            if version >= 2 {
+                epoch = Some(ProducerEpoch(reader.i16()?));
+                transaction = TransactionState {
+                    first_offset: Some(Offset(reader.i64()?)).filter(|first| first.0 >= 0),
+                    coordinator_epoch: reader.i32()?,
+                    version: reader.i16()?,
+                };
+            }
             let mut batches = VecDeque::new();
             for _ in 0..reader.count(34)? {
                 batches.push_back(RememberedBatch {
@@ -317,8 +373,13 @@ impl ProducerTable {
                     timestamp_ms: reader.i64()?,
                 });
             }
-            if let Some(epoch) = batches.back().map(|batch| batch.epoch) {
-                table.producers.insert(id, Producer { epoch, batches });
+            if let Some(epoch) = epoch.or_else(|| batches.back().map(|batch| batch.epoch)) {
+                let producer = Producer {
+                    epoch,
+                    transaction,
+                    batches,
+                };
+                table.producers.insert(id, producer);
             }
         }
         Ok(table)
@@ -391,13 +452,56 @@ mod tests {
     fn a_checkpoint_gives_the_table_back_and_replay_changes_nothing() {
         let mut bytes = BytesMut::new();
         table().encode(&mut bytes);
-        let mut restored = ProducerTable::decode(&mut Reader::new(&bytes)).unwrap();
+        let mut restored = ProducerTable::decode(&mut Reader::new(&bytes), 2).unwrap();
         assert_eq!(restored, table());
         restored.record(&batch(1, 50, 59), (Offset(50), Offset(59)), Offset(0));
         assert_eq!(restored, table());
         for length in 0..bytes.len() {
-            assert!(ProducerTable::decode(&mut Reader::new(&bytes[..length])).is_err());
+            assert!(ProducerTable::decode(&mut Reader::new(&bytes[..length]), 2).is_err());
         }
+    }
+
+    #[test]
+    fn fields_of_transactions_come_back_as_they_were_written() {
+        let mut with_transaction = table();
+        let producer = with_transaction.producers.get_mut(&7).unwrap();
+        producer.transaction = TransactionState {
+            first_offset: Some(Offset(50)),
+            coordinator_epoch: 3,
+            version: 2,
+        };
+        let mut bytes = BytesMut::new();
+        with_transaction.encode(&mut bytes);
+        let restored = ProducerTable::decode(&mut Reader::new(&bytes), 2);
+        assert_eq!(restored, Ok(with_transaction));
+    }
+
+    #[test]
+    fn the_first_format_is_still_read() {
+        let mut bytes = BytesMut::new();
+        put_count(&mut bytes, 1);
+        bytes.put_i64_le(7);
+        put_count(&mut bytes, 1);
+        bytes.put_i16_le(1);
+        bytes.put_i32_le(50);
+        bytes.put_i32_le(59);
+        for field in [50, 59, 0] {
+            bytes.put_i64_le(field);
+        }
+        let restored = ProducerTable::decode(&mut Reader::new(&bytes), 1).unwrap();
+        let known = restored.check(&batch(1, 50, 59));
+        assert!(matches!(known, Ok(SequenceCheck::Duplicate(_))));
+    }
+
+    #[test]
+    fn the_last_batch_of_each_producer_below_an_end_is_told() {
+        let check = |end, expected: &[i64]| {
+            let expected: Vec<Offset> = expected.iter().map(|offset| Offset(*offset)).collect();
+            assert_eq!(table().last_offsets(Offset(end)), expected);
+        };
+        check(100, &[59]);
+        check(59, &[49]);
+        check(5, &[]);
     }
 
     #[test]

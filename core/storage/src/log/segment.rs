@@ -5,11 +5,36 @@ use chronik_model::Offset;
 
 use super::index::{IndexEntry, SegmentIndex};
 
+/// A segment's identity in its log. Where compaction has replaced several segments by one, the new
+/// one has the first one's base offset and a generation of its own, so that no file is ever written
+/// over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId {
+    /// First offset it may hold.
+    pub base_offset: Offset,
+    /// 0 for segments that were appended to, from 1 for what compaction wrote.
+    pub generation: u32,
+}
+
+impl SegmentId {
+    /// The segment of appends that starts at `base_offset`.
+    #[must_use]
+    pub const fn appended(base_offset: Offset) -> Self {
+        Self {
+            base_offset,
+            generation: 0,
+        }
+    }
+}
+
 /// What is known of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
     /// First offset it may hold; names the file.
     pub base_offset: Offset,
+    /// 0, or which compaction of the log wrote it: then it takes no appends, and its offsets have
+    /// gaps.
+    pub generation: u32,
     /// Bytes appended, whether written yet or not.
     pub bytes: u64,
     /// Bytes that are in the file.
@@ -47,6 +72,7 @@ impl Segment {
     pub fn new(base_offset: Offset) -> Self {
         Self {
             base_offset,
+            generation: 0,
             bytes: 0,
             written_bytes: 0,
             synced_bytes: 0,
@@ -56,6 +82,15 @@ impl Segment {
             index: SegmentIndex::default(),
             index_state: IndexState::Complete,
             sealed: false,
+        }
+    }
+
+    /// Its identity.
+    #[must_use]
+    pub const fn id(&self) -> SegmentId {
+        SegmentId {
+            base_offset: self.base_offset,
+            generation: self.generation,
         }
     }
 
@@ -87,8 +122,10 @@ impl Segment {
             });
         }
         self.bytes += batch.bytes;
-        self.first_timestamp_ms
-            .get_or_insert(batch.max_timestamp_ms);
+        if batch.max_timestamp_ms != i64::MIN {
+            self.first_timestamp_ms
+                .get_or_insert(batch.max_timestamp_ms);
+        }
         if batch.max_timestamp_ms > self.max_timestamp_ms {
             self.max_timestamp_ms = batch.max_timestamp_ms;
             self.max_timestamp_offset = batch.base_offset;
@@ -106,7 +143,7 @@ pub struct AppendedBatch {
     pub last_offset: Offset,
     /// Size in bytes.
     pub bytes: u64,
-    /// Largest timestamp in ms.
+    /// Largest timestamp in ms; `i64::MIN` for a batch that compaction left without records.
     pub max_timestamp_ms: i64,
 }
 

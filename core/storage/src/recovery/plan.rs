@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chronik_model::{LogId, Offset};
 
 use crate::checkpoint::CutCheckpoint;
-use crate::journal::Operation;
+use crate::journal::{Operation, Replacement};
 use crate::log::RecoveryPoint;
 
 /// The plans of all logs that the journal names.
@@ -22,6 +22,8 @@ pub(super) struct Plans {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LogPlan {
     cuts: Vec<PlannedCut>,
+    /// What compaction has put in place of others, in order.
+    pub(super) replacements: Vec<Replacement>,
     /// The newest recovery point and its generation.
     pub(super) point: Option<(u32, RecoveryPoint)>,
     /// Highest log start since the last reset.
@@ -43,6 +45,17 @@ struct PlannedCut {
     restart: Option<Offset>,
     /// Lowest end of this cut and all later ones: what stands at or behind it does not stay.
     lowest: Offset,
+}
+
+/// Something that changed the segments of a log other than by appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change<'a> {
+    /// The end was taken back to this offset.
+    Cut(Offset),
+    /// The log was emptied and goes on here.
+    Restart(Offset),
+    /// Compaction has put one segment in place of others.
+    Replaced(&'a Replacement),
 }
 
 /// What cuts leave of a log.
@@ -74,6 +87,12 @@ impl Plans {
         let order = self.order;
         let log = self.logs.entry(log_id).or_default();
         match *operation {
+            Operation::SegmentsReplaced(ref replacement) => {
+                log.generation = log.generation.max(replacement.generation);
+                log.replacements.push(replacement.clone());
+            }
+            // A truncation at the end of the log takes nothing back and has no generation of its own.
+            Operation::Truncate { generation, .. } if generation <= log.generation => {}
             Operation::Truncate {
                 end_offset,
                 generation,
@@ -151,6 +170,26 @@ impl LogPlan {
         self.cuts
             .get(later)
             .is_none_or(|cut| last_offset < cut.lowest)
+    }
+
+    /// What changed the segments behind generation `after`, in order.
+    pub(super) fn changes(&self, after: u32) -> Vec<Change<'_>> {
+        let cuts = self.cuts.iter().map(|cut| {
+            let change = cut.restart.map_or(Change::Cut(cut.end), Change::Restart);
+            (cut.generation, change)
+        });
+        let replaced = self.replacements.iter();
+        let replaced = replaced.map(|known| (known.generation, Change::Replaced(known)));
+        let mut changes: Vec<_> = cuts.chain(replaced).collect();
+        changes.retain(|(generation, _)| *generation > after);
+        changes.sort_by_key(|(generation, _)| *generation);
+        changes.into_iter().map(|(_, change)| change).collect()
+    }
+
+    /// Lowest end of a truncation behind generation `after`, if there was one.
+    pub(super) fn lowest_cut(&self, after: u32) -> Option<Offset> {
+        let later = self.cuts.iter().filter(|cut| cut.generation > after);
+        later.map(|cut| cut.end).min()
     }
 
     /// What the cuts behind `after` leave, up to and including generation `until`.

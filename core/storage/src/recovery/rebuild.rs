@@ -1,14 +1,17 @@
 //! A checkpoint from nothing but the segment files, for when both generations are lost.
 
+use std::sync::Arc;
+
 use chronik_model::ids::base_url_decode_16;
 use chronik_model::{LogId, Offset, PartitionIndex, TopicId, TopicPartition};
 
+use super::plan::{LogPlan, Plans};
 use super::scan::{Scan, segment_files};
 use super::{DirectoryShape, RecoveryReport, first_checkpoint};
 use crate::checkpoint::{Checkpoint, LogCheckpoint};
 use crate::disk::{Disk, DiskError};
 use crate::journal::replay::{Replay, ReplayError};
-use crate::log::PartitionLog;
+use crate::log::{PartitionLog, Segment, SegmentId};
 use crate::store::{METADATA_DIRECTORY, METADATA_PARTITION, TOPICS_DIRECTORY};
 
 /// Scans every segment of the directory; a directory without any is new.
@@ -19,29 +22,29 @@ pub(super) fn checkpoint(
     report: &mut RecoveryReport,
 ) -> Result<Checkpoint, ReplayError> {
     let mut checkpoint = first_checkpoint(shape.directory_id);
+    let mut plans = Plans::default();
     if let Some(start) = replay.find_start(disk)? {
         checkpoint.start = start;
         report.rebuilt = true;
+        replay.run(disk, start, &mut |_disk, log_id, operation| {
+            plans.note(log_id, &operation);
+            Ok(())
+        })?;
     }
     // Also with nothing there but snapshots: the journal may have all that is left of the log.
     if !disk.list(METADATA_DIRECTORY)?.is_empty() {
-        let log = scan(
-            disk,
-            LogId::METADATA,
-            METADATA_PARTITION,
-            METADATA_DIRECTORY,
-            report,
-        )?;
-        checkpoint.logs.push(log);
+        let log = empty_log(LogId::METADATA, METADATA_PARTITION, METADATA_DIRECTORY);
+        let plan = plans.of(log.log_id);
+        checkpoint.logs.push(scan(disk, log, &plan, report)?);
     }
     for entry in disk.list(TOPICS_DIRECTORY)? {
         let directory = format!("{TOPICS_DIRECTORY}/{}", entry.name);
         match parse_directory(&entry.name) {
             Some((log_id, partition)) => {
                 checkpoint.next_log_id = checkpoint.next_log_id.max(log_id.0 + 1);
-                checkpoint
-                    .logs
-                    .push(scan(disk, log_id, partition, &directory, report)?);
+                let log = empty_log(log_id, partition, &directory);
+                let plan = plans.of(log_id);
+                checkpoint.logs.push(scan(disk, log, &plan, report)?);
             }
             None => report
                 .warnings
@@ -57,24 +60,46 @@ pub(super) fn checkpoint(
     Ok(checkpoint)
 }
 
+fn empty_log(log_id: LogId, partition: TopicPartition, directory: &str) -> PartitionLog {
+    let config = super::replayer::config();
+    PartitionLog::new(log_id, partition, directory.into(), config)
+}
+
+/// Of the files of a log, those that were its segments.
+///
+/// Where compaction has put a file in place of others, the journal says so until the others are
+/// gone. Of several files with one base offset that it says nothing of, all but the oldest were
+/// never put in place.
+fn in_place(mut files: Vec<(SegmentId, u64)>, plan: &LogPlan) -> Vec<(SegmentId, u64)> {
+    for replacement in &plan.replacements {
+        let id = replacement.segment.id;
+        if !files.iter().any(|(known, _)| *known == id) {
+            continue;
+        }
+        // What was appended after a truncation stands in files of its own.
+        let cut = plan.lowest_cut(replacement.generation);
+        let end = cut.map_or(replacement.end, |cut| cut.min(replacement.end));
+        let replaced =
+            |known: &SegmentId| known.base_offset >= id.base_offset && known.base_offset < end;
+        files.retain(|(known, _)| *known == id || !replaced(known));
+    }
+    files.dedup_by_key(|(id, _)| id.base_offset);
+    files
+}
+
 fn scan(
     disk: &mut dyn Disk,
-    log_id: LogId,
-    partition: TopicPartition,
-    directory: &str,
+    mut log: PartitionLog,
+    plan: &LogPlan,
     report: &mut RecoveryReport,
 ) -> Result<LogCheckpoint, DiskError> {
-    let mut log = PartitionLog::new(
-        log_id,
-        partition,
-        directory.into(),
-        super::replayer::config(),
-    );
-    let files = segment_files(disk, directory)?;
-    if let Some((base, _)) = files.first() {
-        (log.log_start, log.log_end) = (*base, *base);
-        log.segments.clear();
-        log.segments.push_back(crate::log::Segment::new(*base));
+    let directory = Arc::clone(&log.directory);
+    let files = in_place(segment_files(disk, &directory)?, plan);
+    if let Some((id, _)) = files.first() {
+        (log.log_start, log.log_end) = (id.base_offset, id.base_offset);
+        let mut first = Segment::new(id.base_offset);
+        first.generation = id.generation;
+        log.segments = [first].into();
     }
     let scan = Scan {
         files: &files,
@@ -82,13 +107,13 @@ fn scan(
         gapless: false,
     };
     scan.extend(disk, &mut log)?;
-    for (base, _) in &files {
-        if log.segment_mut(*base).is_some() {
-            disk.sync(&log.file(*base).log_path())?;
+    for (id, _) in &files {
+        if log.segment(*id).is_some() {
+            disk.sync(&log.file_of(*id).log_path())?;
         }
     }
     if !files.is_empty() {
-        disk.sync_directory(directory)?;
+        disk.sync_directory(&directory)?;
     }
     let found: u64 = files.iter().map(|(_, bytes)| *bytes).sum();
     let kept: u64 = log.segments.iter().map(|segment| segment.bytes).sum();

@@ -7,17 +7,18 @@
 //!                     |--- appends of the journal that stay ---|
 //! ```
 
+use chronik_model::Offset;
 use chronik_model::batch::BatchHeader;
-use chronik_model::{LogId, Offset};
 
-use super::plan::{LogPlan, Remains};
+use super::plan::{Change, LogPlan, Remains};
 use super::replayer::config;
-use super::scan::{Scan, position_of, segment_files};
+use super::scan::{Scan, position_of, segment_files, walk_headers};
 use crate::checkpoint::{LogCheckpoint, SegmentCheckpoint};
 use crate::disk::{Disk, DiskError};
+use crate::journal::Replacement;
 use crate::log::partition_log::NewBatch;
 use crate::log::segment::IndexState;
-use crate::log::{Mode, PartitionLog, RecoveryPoint, Segment};
+use crate::log::{Mode, PartitionLog, RecoveryPoint, Segment, SegmentId};
 
 /// Bytes gathered per log before they are written.
 const WRITE_BYTES: usize = 256 << 10;
@@ -61,6 +62,10 @@ impl Recovering {
         log.epochs = from.epochs.clone();
         log.producers = from.producers.clone();
         log.segments = from.segments.iter().map(restore_segment).collect();
+        log.compaction.clean_end = from.clean_end;
+        for segment in &from.segments {
+            log.compaction.note_generation(segment.id.generation);
+        }
         log.generation = plan.generation.max(from.generation);
         log.journaled_generation = log.generation;
         let mut this = Self {
@@ -88,10 +93,10 @@ impl Recovering {
             .filter(|(known, _)| *known > from.generation);
         let (generation, point) = newer.unwrap_or((from.generation, from.recovery_point));
         self.gaps_allowed = point.unjournaled;
-        let mut remains = self.plan.remains(from.generation, u32::MAX);
+        let mut known = from.generation;
         if self.rebuilt {
             // The scan found whatever a journaled point vouches for, and more.
-            remains = self.plan.remains(generation, u32::MAX);
+            known = generation;
         }
         self.start_from(from.recovery_point);
         let files = segment_files(disk, &self.log.directory)?;
@@ -100,16 +105,7 @@ impl Recovering {
             .log_start
             .max(self.plan.log_start.unwrap_or(from.log_start));
         self.drop_missing(&files, by_files);
-        match remains {
-            Remains::All => {}
-            Remains::Below(end) => self.cut_to(disk, end)?,
-            Remains::Nothing(start) => {
-                self.log.restart_at(start);
-                self.start = self.plan.log_start.map_or(start, |known| known.max(start));
-                self.log.epochs.truncate_end(Offset(i64::MIN));
-                self.log.producers.truncate_end(Offset(i64::MIN));
-            }
-        }
+        self.apply_changes(disk, known)?;
         self.drop_missing(&files, by_files);
         self.check_sizes(&files);
         let later = self.plan.remains(generation, u32::MAX);
@@ -128,6 +124,76 @@ impl Recovering {
             self.batches += self.scan(disk, &files, limit)?;
         }
         self.cut_files(disk)
+    }
+
+    /// Applies what changed the segments behind generation `known`.
+    fn apply_changes(&mut self, disk: &mut dyn Disk, known: u32) -> Result<(), DiskError> {
+        let plan = self.plan.clone();
+        let mut learned = self.log.log_end;
+        for change in plan.changes(known) {
+            match change {
+                Change::Cut(end) => {
+                    self.cut_to(disk, end)?;
+                    learned = learned.min(end);
+                }
+                Change::Restart(start) => {
+                    self.log.restart_at(start);
+                    self.start = plan.log_start.map_or(start, |known| known.max(start));
+                    self.log.epochs.truncate_end(Offset(i64::MIN));
+                    self.log.producers.truncate_end(Offset(i64::MIN));
+                    self.log.compaction.taken_back(Offset(i64::MIN));
+                    learned = start;
+                }
+                Change::Replaced(replacement) => self.replace(replacement),
+            }
+        }
+        self.learn(disk, learned)
+    }
+
+    /// Puts a segment of compaction in its place. What was in the replaced ones is durable, even if
+    /// nothing else says so.
+    fn replace(&mut self, replacement: &Replacement) {
+        let Replacement {
+            segment,
+            end,
+            clean_end,
+            ..
+        } = replacement;
+        let log = &mut self.log;
+        log.replace_segments(restore_segment(segment), *end);
+        log.compaction.clean_end = log.compaction.clean_end.max(*clean_end);
+        if log.segments.back().map(Segment::id) == Some(segment.id) {
+            self.set_end(*end);
+            self.log.segments.push_back(Segment::new(*end));
+        }
+    }
+
+    /// Learns producers and epochs of compacted segments that lie behind what the checkpoint knew.
+    /// Those of a log that does not journal are found nowhere else.
+    fn learn(&mut self, disk: &mut dyn Disk, from: Offset) -> Result<(), DiskError> {
+        let compacted = self.log.segments.iter();
+        let compacted: Vec<SegmentId> = compacted
+            .filter(|segment| segment.generation > 0)
+            .map(Segment::id)
+            .collect();
+        let end = self.log.log_end;
+        for id in compacted {
+            let next = self.log.segments.iter().map(|later| later.base_offset);
+            let next = next.into_iter().find(|base| *base > id.base_offset);
+            if next.unwrap_or(end) <= from {
+                continue;
+            }
+            let path = self.log.file_of(id).log_path();
+            let log = &mut self.log;
+            walk_headers(disk, &path, from, &mut |header| {
+                if header.last_offset() < end {
+                    log.epochs
+                        .assign(header.leader_epoch(), header.base_offset());
+                    log.remember(&NewBatch::stored(header));
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Makes the last segment the one of a recovery point.
@@ -162,15 +228,15 @@ impl Recovering {
 
     /// Lets go of segments that lie wholly before the log start: their files may be gone. Where the
     /// journal does not have what follows, the files tell where the log goes on.
-    fn drop_missing(&mut self, files: &[(Offset, u64)], by_files: bool) {
+    fn drop_missing(&mut self, files: &[(SegmentId, u64)], by_files: bool) {
         let start = self.start;
         let log = &mut self.log;
         while let Some(segment) = log.segments.front() {
             let first = segment.base_offset;
-            let gone = size_of(files, first) < segment.bytes;
+            let gone = size_of(files, segment.id()) < segment.bytes;
             let next = log.segments.get(1).map(|segment| segment.base_offset);
             let in_files = || {
-                let mut later = files.iter().map(|(base, _)| *base);
+                let mut later = files.iter().map(|(id, _)| id.base_offset);
                 later.find(|base| by_files && *base > first)
             };
             let below = |next: &Offset| *next > first && *next <= start;
@@ -186,15 +252,15 @@ impl Recovering {
     }
 
     /// Compares what should be there with what is.
-    fn check_sizes(&mut self, files: &[(Offset, u64)]) {
+    fn check_sizes(&mut self, files: &[(SegmentId, u64)]) {
         let log = &mut self.log;
         let short = log
             .segments
             .iter()
-            .find(|segment| size_of(files, segment.base_offset) < segment.bytes);
+            .find(|segment| size_of(files, segment.id()) < segment.bytes);
         if let Some(segment) = short {
-            let path = log.file(segment.base_offset).log_path();
-            let found = size_of(files, segment.base_offset);
+            let path = log.file_of(segment.id()).log_path();
+            let found = size_of(files, segment.id());
             log.failed = Some(format!(
                 "{path}: {found} bytes are left of {} that had been made durable; the partition stays offline",
                 segment.bytes
@@ -224,6 +290,7 @@ impl Recovering {
         active.sealed = false;
         log.epochs.truncate_end(end);
         log.producers.truncate_end(end);
+        log.compaction.taken_back(end);
         self.set_end(end);
         Ok(())
     }
@@ -232,7 +299,7 @@ impl Recovering {
     fn advance_to(
         &mut self,
         disk: &mut dyn Disk,
-        files: &[(Offset, u64)],
+        files: &[(SegmentId, u64)],
         end: Offset,
     ) -> Result<(), DiskError> {
         if self.log.failed.is_some() || self.log.log_end >= end {
@@ -254,11 +321,15 @@ impl Recovering {
     fn scan(
         &mut self,
         disk: &mut dyn Disk,
-        files: &[(Offset, u64)],
+        files: &[(SegmentId, u64)],
         limit: Offset,
     ) -> Result<u64, DiskError> {
+        // What compaction wrote is in the log already, or was never put in place.
+        let log = &self.log;
+        let wanted = |id: &SegmentId| id.generation == 0 || log.segment(*id).is_some();
+        let files: Vec<_> = files.iter().copied().filter(|(id, _)| wanted(id)).collect();
         let scan = Scan {
-            files,
+            files: &files,
             limit,
             gapless: self.log.mode == Mode::Unjournaled,
         };
@@ -269,9 +340,9 @@ impl Recovering {
     fn cut_files(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
         let log = &mut self.log;
         let mut changed = false;
-        for (base, size) in segment_files(disk, &log.directory)? {
-            let file = log.file(base);
-            let Some(segment) = log.segment_mut(base) else {
+        for (id, size) in segment_files(disk, &log.directory)? {
+            let file = log.file_of(id);
+            let Some(segment) = log.segment(id) else {
                 disk.remove(&file.log_path())?;
                 disk.remove(&file.index_path())?;
                 changed = true;
@@ -307,6 +378,7 @@ impl Recovering {
             return Ok(false);
         };
         if base_offset < self.log.log_end {
+            self.log.epochs.assign(header.leader_epoch(), base_offset);
             self.log.remember(&NewBatch::stored(&header));
             return Ok(false);
         }
@@ -357,15 +429,21 @@ impl Recovering {
             return Ok(());
         }
         self.flush(disk)?;
-        let (log_id, directory) = (self.log.log_id, self.log.directory.clone());
+        let directory = self.log.directory.clone();
         let files = segment_files(disk, &directory)?;
         let mut changed = self.unsure_from.is_some() && !files.is_empty();
-        for segment in &mut self.log.segments {
+        let paths: Vec<String> = self
+            .log
+            .segments
+            .iter()
+            .map(|segment| self.log.file_of(segment.id()).log_path())
+            .collect();
+        for (segment, path) in self.log.segments.iter_mut().zip(&paths) {
             let base = segment.base_offset;
-            let there = files.iter().any(|(known, _)| *known == base);
+            let there = files.iter().any(|(known, _)| *known == segment.id());
             let unsure = self.unsure_from.is_some_and(|from| base >= from);
             if there && (unsure || segment.synced_bytes < segment.bytes) {
-                disk.sync(&path_of(log_id, &directory, base))?;
+                disk.sync(path)?;
                 changed = true;
             }
             segment.written_bytes = segment.bytes;
@@ -395,18 +473,8 @@ impl Recovering {
     }
 }
 
-fn path_of(log_id: LogId, directory: &std::sync::Arc<str>, base_offset: Offset) -> String {
-    let directory = directory.clone();
-    let file = crate::disk::FileKey {
-        log_id,
-        directory,
-        base_offset,
-    };
-    file.log_path()
-}
-
-fn size_of(files: &[(Offset, u64)], base: Offset) -> u64 {
-    let file = files.iter().find(|(known, _)| *known == base);
+fn size_of(files: &[(SegmentId, u64)], id: SegmentId) -> u64 {
+    let file = files.iter().find(|(known, _)| *known == id);
     file.map_or(0, |(_, bytes)| *bytes)
 }
 
@@ -420,6 +488,7 @@ fn restore_segment(from: &SegmentCheckpoint) -> Segment {
         first_timestamp_ms: from.first_timestamp_ms,
         index_state: IndexState::OnDisk,
         sealed: true,
-        ..Segment::new(from.base_offset)
+        generation: from.id.generation,
+        ..Segment::new(from.id.base_offset)
     }
 }

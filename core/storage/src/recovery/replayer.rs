@@ -24,6 +24,7 @@ pub(super) const fn config() -> LogConfig {
         flush_ms: None,
         index_interval_bytes: 4096,
         cleanup_delete: true,
+        compact: None,
     }
 }
 
@@ -129,7 +130,8 @@ impl Replayer {
             | Operation::Truncate { .. }
             | Operation::Reset { .. }
             | Operation::LogStart { .. }
-            | Operation::RecoveryPoint { .. } => Ok(()),
+            | Operation::RecoveryPoint { .. }
+            | Operation::SegmentsReplaced(_) => Ok(()),
         }
     }
 

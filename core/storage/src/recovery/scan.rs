@@ -5,33 +5,42 @@ use chronik_model::Offset;
 use chronik_model::batch::{self, BatchHeader};
 
 use crate::disk::{Disk, DiskError, DiskErrorKind};
-use crate::log::PartitionLog;
-use crate::log::Segment;
 use crate::log::partition_log::NewBatch;
+use crate::log::{PartitionLog, Segment, SegmentId};
 use crate::select::{HeaderWalk, ReadFailure};
 
-/// Base offsets and sizes of the segments in a directory, oldest first.
+/// The segments in a directory with their sizes, oldest first.
 pub(super) fn segment_files(
     disk: &mut dyn Disk,
     directory: &str,
-) -> Result<Vec<(Offset, u64)>, DiskError> {
-    let mut files: Vec<(Offset, u64)> = disk
+) -> Result<Vec<(SegmentId, u64)>, DiskError> {
+    let mut files: Vec<(SegmentId, u64)> = disk
         .list(directory)?
         .iter()
-        .filter_map(|entry| {
-            let base = entry.name.strip_suffix(".log")?.parse().ok()?;
-            Some((Offset(base), entry.bytes))
-        })
+        .filter_map(|entry| Some((parse_name(&entry.name)?, entry.bytes)))
         .collect();
     files.sort_unstable();
     Ok(files)
 }
 
+/// Reads `BASE.log` or `BASE.GENERATION.log` back.
+fn parse_name(name: &str) -> Option<SegmentId> {
+    let name = name.strip_suffix(".log")?;
+    let (base, generation) = match name.split_once('.') {
+        Some((base, generation)) => (base, generation.parse().ok().filter(|known| *known > 0)?),
+        None => (name, 0),
+    };
+    Some(SegmentId {
+        base_offset: Offset(base.parse().ok()?),
+        generation,
+    })
+}
+
 /// Which part of the segment files to take into a log.
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
-    /// Base offsets and sizes.
-    pub(super) files: &'a [(Offset, u64)],
+    /// Segments and sizes.
+    pub(super) files: &'a [(SegmentId, u64)],
     /// Only batches that end before this offset.
     pub(super) limit: Offset,
     /// Each batch must begin where the one before it ended.
@@ -47,16 +56,22 @@ impl Scan<'_> {
         log: &mut PartitionLog,
     ) -> Result<u64, DiskError> {
         let mut batches = 0;
-        for (base, size) in self.files {
-            let active = log.active().base_offset;
-            if *base < active {
+        for (id, size) in self.files {
+            let active = log.active().id();
+            let base = id.base_offset;
+            if base < active.base_offset || (base == active.base_offset && *id != active) {
                 continue;
             }
-            if *base > active {
-                if *base != log.log_end || *base >= self.limit {
+            if base > active.base_offset {
+                // Compaction may have left a gap at an end that was taken back later.
+                let gap = !self.gapless && active.generation > 0 && base > log.log_end;
+                if (base != log.log_end && !gap) || base >= self.limit {
                     break;
                 }
-                log.segments.push_back(Segment::new(*base));
+                log.log_end = base;
+                let mut segment = Segment::new(base);
+                segment.generation = id.generation;
+                log.segments.push_back(segment);
             }
             if !self.extend_from_file(disk, log, *size, &mut batches)? {
                 break;
@@ -107,19 +122,11 @@ impl Scan<'_> {
             if !wanted || batch::verify(&bytes).is_err() {
                 return Ok(false);
             }
-            take(log, &header);
+            // The file decides where segments end, not the settings of today.
+            log.place_in_active(&NewBatch::stored(&header));
             *batches += 1;
         }
     }
-}
-
-/// Takes a batch in where it stands: the file decides where segments end, not the settings of today.
-fn take(log: &mut PartitionLog, header: &BatchHeader) {
-    let limit = std::mem::replace(&mut log.config.segment_bytes, u64::MAX);
-    let age = std::mem::replace(&mut log.config.segment_ms, i64::MAX);
-    log.place(&NewBatch::stored(header));
-    log.config.segment_bytes = limit;
-    log.config.segment_ms = age;
 }
 
 /// Byte of the first batch of a file that reaches `end` or lies behind it.
@@ -139,5 +146,53 @@ pub(super) fn position_of(disk: &mut dyn Disk, path: &str, end: Offset) -> Resul
             Err(ReadFailure::Disk(error)) if error.kind == DiskErrorKind::NotFound => return Ok(0),
             Err(ReadFailure::Disk(error)) => return Err(error),
         }
+    }
+}
+
+/// Lets `seen` look at the headers of one segment's batches from `from` on. A file that is gone has
+/// none.
+pub(super) fn walk_headers(
+    disk: &mut dyn Disk,
+    path: &str,
+    from: Offset,
+    seen: &mut dyn FnMut(&BatchHeader),
+) -> Result<(), DiskError> {
+    let mut read = |position, length| {
+        disk.read(path, position, length)
+            .map(Bytes::from)
+            .map_err(ReadFailure::Disk)
+    };
+    let mut walk = HeaderWalk::new(0, u64::MAX);
+    loop {
+        match walk.next(&mut read) {
+            Ok(Some((_, header))) if header.last_offset() >= from => seen(&header),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(ReadFailure::Corrupt { .. }) => return Ok(()),
+            Err(ReadFailure::Disk(error)) if error.kind == DiskErrorKind::NotFound => return Ok(()),
+            Err(ReadFailure::Disk(error)) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_tell_base_and_generation() {
+        let check = |name: &str, expected: Option<(i64, u32)>| {
+            let expected = expected.map(|(base, generation)| SegmentId {
+                base_offset: Offset(base),
+                generation,
+            });
+            assert_eq!(parse_name(name), expected, "{name}");
+        };
+        check("00000000000000000012.log", Some((12, 0)));
+        check("00000000000000000012.3.log", Some((12, 3)));
+        check("00000000000000000012.0.log", None);
+        check("00000000000000000012.-3.log", None);
+        check("00000000000000000012.3.4.log", None);
+        check("00000000000000000012.cidx", None);
+        check("x.log", None);
     }
 }

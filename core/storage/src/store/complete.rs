@@ -5,9 +5,9 @@ use chronik_model::{LogId, Offset};
 
 use super::{Extent, LogSlot, LogStore, Pending};
 use crate::disk::{DiskData, DiskDone, DiskError, DiskErrorKind, DiskOp};
-use crate::log::Mode;
 use crate::log::index::{IndexEntry, SegmentIndex};
 use crate::log::segment::IndexState;
+use crate::log::{Mode, Segment, SegmentId};
 use crate::select::{Selected, TimestampHit};
 
 /// A finished operation that somebody outside the store waits for.
@@ -80,6 +80,8 @@ impl LogStore {
             | Pending::Cut { .. }
             | Pending::Removal { .. }
             | Pending::Index { .. }
+            | Pending::Compact { .. }
+            | Pending::Superseded { .. }
             | Pending::Chore) => {
                 self.chore_done(chore, result);
                 None
@@ -121,6 +123,8 @@ impl LogStore {
                 log_id,
                 segment,
             } => self.index_done(slot, log_id, segment, result),
+            Pending::Compact { run } => self.compaction_done(run, result),
+            Pending::Superseded { log_id } => self.replaced_gone(log_id),
             Pending::Locate { .. }
             | Pending::Cut { .. }
             | Pending::Chore
@@ -267,11 +271,8 @@ impl LogStore {
     }
 
     /// Remembers where a read ended, so that the next one starts there.
-    fn learn(&mut self, slot: LogSlot, log_id: LogId, segment: Offset, selected: &Selected) {
-        let Some(log) = self.same_log(slot, log_id) else {
-            return;
-        };
-        let Some(segment) = log.segment_mut(segment) else {
+    fn learn(&mut self, slot: LogSlot, log_id: LogId, id: SegmentId, selected: &Selected) {
+        let Some(segment) = self.same_segment(slot, log_id, id) else {
             return;
         };
         if segment.index_state == IndexState::Missing && !selected.bytes.is_empty() {
@@ -287,19 +288,20 @@ impl LogStore {
         &mut self,
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
+        id: SegmentId,
         result: Result<DiskData, DiskError>,
     ) {
         let file = match result {
             Ok(DiskData::File(bytes)) => bytes,
-            Ok(DiskData::Done | DiskData::Batches(_) | DiskData::Timestamp(_)) | Err(_) => {
-                Bytes::new()
-            }
+            Ok(
+                DiskData::Done
+                | DiskData::Batches(_)
+                | DiskData::Timestamp(_)
+                | DiskData::Compacted(_),
+            )
+            | Err(_) => Bytes::new(),
         };
-        let Some(log) = self.same_log(slot, log_id) else {
-            return;
-        };
-        let Some(segment) = log.segment_mut(segment) else {
+        let Some(segment) = self.same_segment(slot, log_id, id) else {
             return;
         };
         match SegmentIndex::decode(&file, segment.bytes) {
@@ -309,6 +311,18 @@ impl LogStore {
             }
             None => segment.index_state = IndexState::Missing,
         }
+    }
+
+    /// The segment, if neither its log nor compaction has let go of it meanwhile.
+    fn same_segment(
+        &mut self,
+        slot: LogSlot,
+        log_id: LogId,
+        id: SegmentId,
+    ) -> Option<&mut Segment> {
+        let log = self.same_log(slot, log_id)?;
+        let segment = log.segment_mut(id.base_offset);
+        segment.filter(|segment| segment.id() == id)
     }
 }
 
@@ -323,13 +337,17 @@ fn unexpected() -> DiskError {
 fn expect_batches(data: DiskData) -> Result<Selected, DiskError> {
     match data {
         DiskData::Batches(selected) => Ok(selected),
-        DiskData::Done | DiskData::Timestamp(_) | DiskData::File(_) => Err(unexpected()),
+        DiskData::Done | DiskData::Timestamp(_) | DiskData::File(_) | DiskData::Compacted(_) => {
+            Err(unexpected())
+        }
     }
 }
 
 fn expect_timestamp(data: DiskData) -> Result<Option<TimestampHit>, DiskError> {
     match data {
         DiskData::Timestamp(hit) => Ok(hit),
-        DiskData::Done | DiskData::Batches(_) | DiskData::File(_) => Err(unexpected()),
+        DiskData::Done | DiskData::Batches(_) | DiskData::File(_) | DiskData::Compacted(_) => {
+            Err(unexpected())
+        }
     }
 }

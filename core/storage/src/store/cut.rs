@@ -6,7 +6,7 @@ use super::{LogSlot, LogStore, Pending, Token};
 use crate::disk::{DiskData, DiskError, DiskErrorKind, DiskOp};
 use crate::journal::Operation;
 use crate::log::cut::{Cut, CutState};
-use crate::log::{Mode, PartitionLog};
+use crate::log::{Mode, PartitionLog, SegmentId};
 use crate::select::{Selected, Selection};
 
 impl LogStore {
@@ -109,8 +109,8 @@ impl LogStore {
         let log_id = self
             .log(slot)
             .map_or(chronik_model::LogId(0), |log| log.log_id);
-        for base in removed {
-            let Some(file) = self.log(slot).map(|log| log.file(base)) else {
+        for id in removed {
+            let Some(file) = self.log(slot).map(|log| log.file_of(id)) else {
                 return;
             };
             self.request(
@@ -119,15 +119,15 @@ impl LogStore {
             );
         }
         match shortened {
-            Some((base, Some(position))) => self.shorten(slot, base, position),
-            Some((base, None)) => self.locate(slot, base, end),
+            Some((id, Some(position))) => self.shorten(slot, id, position),
+            Some((id, None)) => self.locate(slot, id, end),
             None => {}
         }
     }
 
-    fn shorten(&mut self, slot: LogSlot, base: Offset, length: u64) {
+    fn shorten(&mut self, slot: LogSlot, id: SegmentId, length: u64) {
         let Some(log) = self.log(slot) else { return };
-        let (file, log_id) = (log.file(base), log.log_id);
+        let (file, log_id) = (log.file_of(id), log.log_id);
         self.request(
             DiskOp::Truncate { file, length },
             Pending::Cut { slot, log_id },
@@ -135,12 +135,12 @@ impl LogStore {
     }
 
     /// Finds where the batch at `end` starts, as nothing in memory says so.
-    fn locate(&mut self, slot: LogSlot, base: Offset, end: Offset) {
+    fn locate(&mut self, slot: LogSlot, id: SegmentId, end: Offset) {
         let Some(log) = self.log_mut(slot) else {
             return;
         };
-        let (file, log_id) = (log.file(base), log.log_id);
-        let Some(segment) = log.segment_mut(base) else {
+        let (file, log_id) = (log.file_of(id), log.log_id);
+        let Some(segment) = log.segment(id) else {
             // A log start or a later cut has let go of it meanwhile, and removes the file.
             self.cut_done(slot, Ok(DiskData::Done));
             return;
@@ -149,14 +149,15 @@ impl LogStore {
         let selection = Selection {
             from: end,
             bound: Offset(i64::MAX),
-            start: segment.index.floor(end - 1, base),
+            start: segment.index.floor(end - 1, id.base_offset),
             end_position,
+            offsets: log.offsets_of(segment),
             max_bytes: 0,
         };
         let pending = Pending::Locate {
             slot,
             log_id,
-            segment: base,
+            segment: id,
             end_position,
         };
         self.request(DiskOp::Read { file, selection }, pending);
@@ -165,7 +166,7 @@ impl LogStore {
     pub(super) fn located(
         &mut self,
         slot: LogSlot,
-        base: Offset,
+        id: SegmentId,
         end_position: u64,
         result: Result<Selected, DiskError>,
     ) {
@@ -183,12 +184,12 @@ impl LogStore {
         };
         // A later cut may have taken the segment back as a whole and begun another of that name.
         let mut later = log.cuts.iter().skip(1);
-        if !later.any(|later| later.end <= base)
-            && let Some(segment) = log.segment_mut(base)
+        if !later.any(|later| later.end <= id.base_offset)
+            && let Some(segment) = log.segment_mut(id.base_offset)
         {
             segment.truncate(position);
         }
-        self.shorten(slot, base, position);
+        self.shorten(slot, id, position);
     }
 
     pub(super) fn cut_done(&mut self, slot: LogSlot, result: Result<DiskData, DiskError>) {

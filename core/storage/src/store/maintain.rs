@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chronik_model::{LogId, Now, Offset};
 
-use super::{Deletion, LogSlot, LogStore, Pending, Token};
+use super::{Deletion, Doomed, LogSlot, LogStore, Pending, Token};
 use crate::checkpoint::LogCheckpoint;
 use crate::disk::DiskOp;
 use crate::journal::Operation;
@@ -48,7 +48,8 @@ impl LogStore {
             let mut cuts = log.cuts.iter();
             cuts.any(|cut| cut.state != CutState::Journaling)
         };
-        let removing = self.deleted.values().any(|log| log.checkpoint.is_none());
+        let mut deleted = self.deleted.values();
+        let removing = deleted.any(|log| log.checkpoint.is_none()) || !self.replaced.is_empty();
         let waits = |log: &PartitionLog| cutting(log) || is_behind(log, sequence);
         if removing || self.logs.iter().flatten().any(waits) {
             return Some(TrimProgress::Underway);
@@ -68,6 +69,7 @@ impl LogStore {
 
     /// Writes and syncs everything, for a clean stop. Done when [`LogStore::is_clean`].
     pub fn flush_all(&mut self) {
+        self.abort_compaction();
         self.start_trim(u64::MAX);
         let slots: Vec<LogSlot> = self.slots().collect();
         for slot in slots {
@@ -86,10 +88,9 @@ impl LogStore {
         let dirty = |log: &PartitionLog| {
             is_behind(log, u64::MAX) || !log.cuts.is_empty() || log.switch.is_some()
         };
-        self.offline.is_some()
-            || !(self.wants_commit()
-                || !self.deleted.is_empty()
-                || self.logs.iter().flatten().any(dirty))
+        let removed = self.deleted.is_empty() && self.replaced.is_empty();
+        let underway = self.wants_commit() || self.logs.iter().flatten().any(dirty);
+        self.offline.is_some() || (removed && !underway)
     }
 
     pub(super) fn continue_trim(&mut self, slot: LogSlot) {
@@ -138,6 +139,7 @@ impl LogStore {
             return;
         };
         let gone = log.advance_start(start_offset);
+        log.compaction.reconsider();
         let kept = log
             .segments
             .front()
@@ -145,18 +147,52 @@ impl LogStore {
         // Segments go only when written whole, and what is removed needs no sync.
         log.note_synced(kept.min(log.written_end));
         let log_id = log.log_id;
-        let files: Vec<_> = gone.iter().map(|base| log.file(*base)).collect();
+        let files: Vec<_> = gone.iter().map(|id| log.file_of(*id)).collect();
         if !files.is_empty() {
-            self.doomed.entry(log_id).or_default().push_back(files);
+            let doomed = Doomed {
+                files,
+                replaced_by: None,
+            };
+            self.doomed.entry(log_id).or_default().push_back(doomed);
             self.open.tell(Token::Start(log_id).encode());
         }
     }
 
-    /// A log start is durable in the journal: the segments before it may go, oldest first (J10).
+    /// A log start, or a compaction, is durable in the journal: the segments that it does without may
+    /// go, oldest first (J10).
     pub(super) fn remove_doomed(&mut self, log_id: LogId) {
         let next = self.doomed.get_mut(&log_id).and_then(VecDeque::pop_front);
-        for file in next.unwrap_or_default() {
-            self.request(DiskOp::RemoveSegment { file }, Pending::Chore);
+        let Some(Doomed { files, replaced_by }) = next else {
+            return;
+        };
+        let Some(generation) = replaced_by else {
+            for file in files {
+                self.request(DiskOp::RemoveSegment { file }, Pending::Chore);
+            }
+            return;
+        };
+        if let Some(log) = self.slot_of(log_id).and_then(|slot| self.log_mut(slot)) {
+            log.journaled_generation = log.journaled_generation.max(generation);
+        }
+        if self.offline.is_none() {
+            *self.replaced.entry(log_id).or_default() += files.len();
+        }
+        for file in files {
+            self.request(
+                DiskOp::RemoveSegment { file },
+                Pending::Superseded { log_id },
+            );
+        }
+    }
+
+    /// A file that compaction has replaced is gone. What is left of it after a failure is found
+    /// again at the next start.
+    pub(super) fn replaced_gone(&mut self, log_id: LogId) {
+        if let Some(files) = self.replaced.get_mut(&log_id) {
+            *files = files.saturating_sub(1);
+            if *files == 0 {
+                self.replaced.remove(&log_id);
+            }
         }
     }
 
@@ -169,8 +205,11 @@ impl LogStore {
             return;
         }
         let expired = |segment: &Segment, retention_ms: i64| {
-            segment.max_timestamp_ms != i64::MIN
-                && now.wall_ms.saturating_sub(segment.max_timestamp_ms) > retention_ms
+            // Where compaction has left no record there is nothing to keep.
+            let without_records = segment.generation > 0 && segment.max_timestamp_ms == i64::MIN;
+            without_records
+                || segment.max_timestamp_ms != i64::MIN
+                    && now.wall_ms.saturating_sub(segment.max_timestamp_ms) > retention_ms
         };
         let stable = log.stable_end();
         let active_expired = log.config.retention_ms.is_some_and(|retention| {
@@ -225,6 +264,7 @@ impl LogStore {
         self.free.push(slot);
         self.writing.remove(&log.log_id);
         self.doomed.remove(&log.log_id);
+        self.replaced.remove(&log.log_id);
         self.unwritten_bytes = self.unwritten_bytes.saturating_sub(log.unwritten_bytes());
         if log.opened {
             let token = Token::Delete(log.log_id).encode();

@@ -6,10 +6,10 @@ use chronik_model::{LogId, Offset};
 
 use super::{Completion, LogSlot, LogStore, Pending};
 use crate::disk::DiskOp;
-use crate::log::PartitionLog;
 use crate::log::segment::IndexState;
+use crate::log::{PartitionLog, Segment, SegmentId};
 use crate::select::{
-    Boundary, Selected, Selection, TimestampHit, TimestampQuery, timestamp_in_batch,
+    Boundary, Offsets, Selected, Selection, TimestampHit, TimestampQuery, timestamp_in_batch,
 };
 
 /// What to read.
@@ -87,7 +87,7 @@ impl LogStore {
         let Some(segment) = log.segment_of(request.from) else {
             return false;
         };
-        let base = segment.base_offset;
+        let (id, base) = (segment.id(), segment.base_offset);
         let next = log.segments.iter().rev().map(|later| later.base_offset);
         let next = next.take_while(|later| *later > base).last();
         let selection = Selection {
@@ -96,13 +96,14 @@ impl LogStore {
             bound: next.map_or(request.bound, |next| next.min(request.bound)),
             start: segment.index.floor(request.from, base),
             end_position: segment.written_bytes,
+            offsets: log.offsets_of(segment),
             max_bytes: request.max_bytes,
         };
-        let (file, log_id) = (log.file(base), log.log_id);
+        let (file, log_id) = (log.file_of(id), log.log_id);
         let pending = Pending::Read {
             slot,
             log_id,
-            segment: base,
+            segment: id,
             request: *request,
             ticket,
         };
@@ -115,18 +116,26 @@ impl LogStore {
         &mut self,
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
+        segment: SegmentId,
         request: &ReadRequest,
         ticket: u64,
     ) -> Option<Completion> {
+        let log = self.same_log(slot, log_id);
+        let replaced =
+            log.is_some_and(|log| log.segment(segment).is_none() && request.from >= log.log_start);
         let next = self.same_log(slot, log_id).and_then(|log| {
+            if replaced {
+                // Compaction has put another segment in its place, which may reach further.
+                return Some(request.from);
+            }
             let mut bases = log.segments.iter().map(|later| later.base_offset);
-            let next = bases.find(|base| *base > segment);
+            let next = bases.find(|base| *base > segment.base_offset);
             let tail = Some(log.tail_start()).filter(|start| *start > request.from);
             next.into_iter().chain(tail).min()
         });
         let mut pieces = Vec::new();
-        let from = next.filter(|next| *next > request.from && *next < request.bound);
+        let goes_on = |next: &Offset| replaced || *next > request.from;
+        let from = next.filter(|next| goes_on(next) && *next < request.bound);
         if let Some(from) = from {
             let request = ReadRequest { from, ..*request };
             match self.read(slot, &request, ticket) {
@@ -154,11 +163,11 @@ impl LogStore {
             return;
         };
         let log_id = log.log_id;
-        let Some(base) = log.segment_of(offset).map(|segment| segment.base_offset) else {
+        let Some(id) = log.segment_of(offset).map(Segment::id) else {
             return;
         };
-        let file = log.file(base);
-        let Some(segment) = log.segment_mut(base) else {
+        let file = log.file_of(id);
+        let Some(segment) = log.segment_mut(id.base_offset) else {
             return;
         };
         if segment.index_state == IndexState::OnDisk {
@@ -168,7 +177,7 @@ impl LogStore {
                 Pending::Index {
                     slot,
                     log_id,
-                    segment: base,
+                    segment: id,
                 },
             );
         }
@@ -198,6 +207,7 @@ impl LogStore {
                 offset: log.log_start,
             },
             end_position: 0,
+            offsets: Offsets::Dense,
         };
         self.look_behind(slot, None, &query, ticket)
     }
@@ -222,6 +232,7 @@ impl LogStore {
             let query = TimestampQuery {
                 start: segment.index.floor_of_time(query.timestamp_ms, base),
                 end_position: segment.written_bytes,
+                offsets: log.offsets_of(segment),
                 ..*query
             };
             let in_memory = log.tail.front().is_some_and(|batch| {
@@ -236,11 +247,11 @@ impl LogStore {
             let pending = Pending::Timestamp {
                 slot,
                 log_id: log.log_id,
-                segment: base,
+                segment: segment.id(),
                 query,
                 ticket,
             };
-            let file = log.file(base);
+            let file = log.file_of(segment.id());
             self.request(DiskOp::FindTimestamp { file, query }, pending);
             return Err(OnDisk);
         }
@@ -252,16 +263,21 @@ impl LogStore {
         &mut self,
         slot: LogSlot,
         log_id: LogId,
-        segment: Offset,
+        segment: SegmentId,
         query: &TimestampQuery,
         ticket: u64,
     ) -> Option<Completion> {
+        let base = segment.base_offset;
         let log = self.same_log(slot, log_id);
-        let hit = log.and_then(|log| in_tail(log, segment, query.end_position, query));
+        let known = log.is_some_and(|log| log.segment(segment).is_some());
+        let log = self.same_log(slot, log_id).filter(|_| known);
+        let hit = log.and_then(|log| in_tail(log, base, query.end_position, query));
+        // Where compaction has put another segment in its place, the search begins anew.
+        let after = known.then_some(base);
         let found = match hit {
             Some(hit) => Ok(Some(hit)),
             None if self.same_log(slot, log_id).is_some() => {
-                self.look_behind(slot, Some(segment), query, ticket)
+                self.look_behind(slot, after, query, ticket)
             }
             None => Ok(None),
         };

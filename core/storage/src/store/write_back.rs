@@ -245,7 +245,7 @@ impl LogStore {
         None
     }
 
-    fn slot_of(&self, log_id: LogId) -> Option<LogSlot> {
+    pub(super) fn slot_of(&self, log_id: LogId) -> Option<LogSlot> {
         self.slots()
             .find(|slot| self.log(*slot).is_some_and(|log| log.log_id == log_id))
     }

@@ -5,8 +5,9 @@ use chronik_model::{Mono, Now};
 use chronik_storage::disk::DiskError;
 use chronik_storage::store::StoreLimits;
 
+use super::compacted::keyed_batch;
 use super::disk::{Crash, SimDisk};
-use super::model::{Model, batch, config};
+use super::model::{Cleanup, Model, batch};
 use super::shell::{Counts, Shell, new_directory};
 
 /// Small enough that eviction, rolls and trims happen all the time.
@@ -28,12 +29,19 @@ fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskE
         .copied();
     let Some(id) = id.filter(|_| ids.len() >= 3) else {
         let flush_messages = if rng.below(2) == 0 { 1 } else { 1000 };
-        model.create(shell, rng.below(200), flush_messages);
+        let cleanup = [Cleanup::Delete, Cleanup::Compact, Cleanup::Both];
+        let cleanup = cleanup[usize::try_from(rng.below(3)).unwrap()];
+        model.create_with(shell, rng.below(200), flush_messages, cleanup);
         return shell.turn(rng);
     };
     match rng.below(100) {
         0..16 => change(shell, model, rng, id),
         16 => shell.drain()?,
+        17..40 => {
+            let wall_ms = 2000 + i64::try_from(shell.disk.operations).unwrap();
+            let map_bytes = if rng.below(2) == 0 { 100 } else { 1 << 20 };
+            shell.compact(wall_ms, map_bytes);
+        }
         _ => append(shell, model, rng, id),
     }
     shell.turn(rng)
@@ -42,6 +50,13 @@ fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskE
 /// Appends a batch, of an idempotent producer or not.
 fn append(shell: &mut Shell, model: &mut Model, rng: &mut Rng, id: u64) {
     let producer = i64::try_from(rng.below(6)).unwrap();
+    if model.logs[&id].cleanup != Cleanup::Delete {
+        let next = model.logs[&id].next_sequence.get(&producer);
+        let next = next.copied().unwrap_or(0);
+        let bytes = keyed_batch(rng, (producer < 3).then_some((producer, next)));
+        model.append(shell, id, &bytes);
+        return;
+    }
     let bytes = if producer < 2 {
         let next = model.logs[&id].next_sequence.get(&producer);
         let next = next.copied().unwrap_or(0);
@@ -70,11 +85,11 @@ fn change(shell: &mut Shell, model: &mut Model, rng: &mut Rng, id: u64) {
         }
         5..8 => {
             log.flush_messages = if log.flush_messages == 1 { 1000 } else { 1 };
-            let config = config(12 << 10, log.flush_messages);
-            shell.store.configure(slot, config);
+            shell.store.configure(slot, log.config());
             shell.counts.add("mode switches", 1);
         }
-        8..11 => {
+        // What is compacted is promised less once an end was taken back: some logs keep theirs.
+        8..11 if log.cleanup == Cleanup::Delete || id.is_multiple_of(2) => {
             let ends = log.batches.values().rev().map(|kept| kept.end).take(12);
             let ends: Vec<i64> = ends.filter(|end| *end > start).collect();
             let chosen = usize::try_from(rng.below(ends.len().max(1) as u64)).unwrap();
@@ -239,6 +254,13 @@ fn nothing_acknowledged_is_lost_wherever_a_life_is_cut_short() {
         "mode switches",
         "truncations",
         "resets",
+        "compactions",
+        "short compactions",
+        "crashes: a compacted segment is written",
+        "crashes: a compacted segment is synced",
+        "crashes: a replacement is journaled",
+        "crashes: a compacted segment is indexed",
+        "crashes: a replaced segment is removed",
     ] {
         assert!(
             counts.0.get(what).is_some_and(|count| *count > 0),

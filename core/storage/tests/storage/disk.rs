@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use chronik_model::rng::Rng;
+use chronik_storage::compaction::Step;
 use chronik_storage::disk::{
-    DirEntry, Disk, DiskData, DiskError, DiskErrorKind, DiskOp, DiskRequest, replace_file,
+    DirEntry, Disk, DiskData, DiskError, DiskErrorKind, DiskOp, DiskRequest, FileKey, replace_file,
 };
 use chronik_storage::select::{self, ReadFailure};
 
@@ -141,6 +142,12 @@ impl SimDisk {
         self.inodes.get(*index).map(|inode| &inode.content[..])
     }
 
+    /// Number of segment files.
+    pub(crate) fn segment_files(&self) -> usize {
+        let logs = self.names.keys().filter(|name| name.ends_with(".log"));
+        logs.count()
+    }
+
     /// What is left after the process or the machine died.
     pub(crate) fn after(&self, crash: Crash, rng: &mut Rng) -> Self {
         let mut left = self.clone();
@@ -209,6 +216,7 @@ impl SimDisk {
                 .map(DiskData::Timestamp)
                 .map_err(|failure| failed(&path, failure));
             }
+            DiskOp::Compact { file, step } => return self.compact(file, step.clone()),
             DiskOp::WriteIndex { file, bytes } => {
                 self.write(&file.index_path(), 0, bytes)?;
                 self.sync(&file.index_path())?;
@@ -242,6 +250,13 @@ impl SimDisk {
             }
         }
         Ok(DiskData::Done)
+    }
+
+    fn compact(&mut self, file: &FileKey, mut step: Box<Step>) -> Result<DiskData, DiskError> {
+        let path = file.log_path();
+        step.run(&mut |at, length| self.piece(&path, at, length))
+            .map_err(|failure| failed(&path, failure))?;
+        Ok(DiskData::Compacted(step))
     }
 
     fn sync_up(&mut self, path: &str) -> Result<(), DiskError> {

@@ -6,6 +6,8 @@
     reason = "a test that meets the unexpected has failed"
 )]
 
+mod compacted;
+mod compaction;
 mod crash;
 mod disk;
 mod model;

@@ -8,6 +8,7 @@ use chronik_model::{
     LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId, TopicPartition,
 };
 use chronik_storage::LogSlot;
+use chronik_storage::compaction::CompactionConfig;
 use chronik_storage::log::partition_log::sequenced;
 use chronik_storage::log::producers::SequenceCheck;
 use chronik_storage::log::{LogConfig, PartitionLog};
@@ -25,6 +26,15 @@ pub(crate) struct Kept {
 }
 
 type Timeline = BTreeMap<i64, Kept>;
+
+/// `cleanup.policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Cleanup {
+    #[default]
+    Delete,
+    Compact,
+    Both,
+}
 
 /// One log's promises.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +56,10 @@ pub(crate) struct ModelLog {
     pub(crate) retaken: bool,
     /// `flush.messages`.
     pub(crate) flush_messages: u64,
+    /// `cleanup.policy`.
+    pub(crate) cleanup: Cleanup,
+    /// Records below may be missing, as an end was taken back that had outdated them.
+    pub(crate) outdated: i64,
     /// Removal was asked for.
     pub(crate) deleted: bool,
 }
@@ -74,9 +88,22 @@ impl ModelLog {
         ends.filter(|end| *end <= promised).max().unwrap_or(0)
     }
 
+    /// The settings of the log.
+    pub(crate) fn config(&self) -> LogConfig {
+        let config = config(12 << 10, self.flush_messages);
+        LogConfig {
+            cleanup_delete: self.cleanup != Cleanup::Compact,
+            compact: (self.cleanup != Cleanup::Delete).then_some(COMPACTION),
+            ..config
+        }
+    }
+
     /// Compares what is there with what was appended, and returns the timeline that it is of.
     fn check_content(&self, id: u64, log: &PartitionLog, disk: &SimDisk) -> Timeline {
         let found = read_all(log, disk);
+        if self.cleanup != Cleanup::Delete {
+            return self.check_compacted(id, log, &found);
+        }
         let mut timelines = vec![&self.batches];
         timelines.extend(self.replaced.iter().map(|(_, timeline, _)| timeline));
         let fits = |timeline: &&Timeline| {
@@ -105,6 +132,12 @@ impl ModelLog {
     }
 }
 
+/// End of what compaction may have looked at to see which records are outdated.
+fn compacted_end(log: &PartitionLog) -> i64 {
+    let compacted = log.segments.iter().any(|segment| segment.generation > 0);
+    if compacted { log.log_end.0 } else { 0 }
+}
+
 /// Every batch of a log, from its files.
 pub(crate) fn read_all(log: &PartitionLog, disk: &SimDisk) -> Vec<(i64, Vec<u8>)> {
     let mut found = Vec::new();
@@ -130,6 +163,14 @@ pub(crate) fn read_all(log: &PartitionLog, disk: &SimDisk) -> Vec<(i64, Vec<u8>)
     found
 }
 
+/// Compacts early, and lets tombstones go soon.
+pub(crate) const COMPACTION: CompactionConfig = CompactionConfig {
+    min_cleanable_dirty_ratio: 0.1,
+    min_lag_ms: 0,
+    max_lag_ms: i64::MAX,
+    delete_retention_ms: 40,
+};
+
 pub(crate) fn config(segment_bytes: u64, flush_messages: u64) -> LogConfig {
     LogConfig {
         segment_bytes,
@@ -140,6 +181,7 @@ pub(crate) fn config(segment_bytes: u64, flush_messages: u64) -> LogConfig {
         flush_ms: Some(1000),
         index_interval_bytes: 4096,
         cleanup_delete: true,
+        compact: None,
     }
 }
 
@@ -186,14 +228,23 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn create(&mut self, shell: &mut Shell, number: u64, flush_messages: u64) -> u64 {
-        let slot = shell
-            .store
-            .create(partition(number), "t", config(12 << 10, flush_messages));
-        let id = shell.store.log(slot).unwrap().log_id.0;
+        self.create_with(shell, number, flush_messages, Cleanup::Delete)
+    }
+
+    pub(crate) fn create_with(
+        &mut self,
+        shell: &mut Shell,
+        number: u64,
+        flush_messages: u64,
+        cleanup: Cleanup,
+    ) -> u64 {
         let log = ModelLog {
             flush_messages,
+            cleanup,
             ..ModelLog::default()
         };
+        let slot = shell.store.create(partition(number), "t", log.config());
+        let id = shell.store.log(slot).unwrap().log_id.0;
         let earlier = self.logs.insert(id, log);
         assert!(
             earlier.is_none_or(|log| log.batches.is_empty()),
@@ -252,8 +303,7 @@ impl Model {
             if log.deleted {
                 shell.store.delete(slot);
             } else {
-                let config = config(12 << 10, log.flush_messages);
-                shell.store.configure(slot, config);
+                shell.store.configure(slot, log.config());
             }
         }
     }
@@ -285,6 +335,11 @@ impl Model {
             return;
         };
         log.replaced.push((token, log.batches.clone(), log.end));
+        if let Some(compacted) = shell.store.log(slot).map(compacted_end)
+            && end < compacted
+        {
+            log.outdated = log.outdated.max(compacted);
+        }
         if reset {
             log.batches.clear();
             // Both old and new starts are right until the journal has it.
@@ -445,6 +500,10 @@ fn check_producers(id: u64, model: &ModelLog, log: &PartitionLog) {
     if model.retaken || forgotten.any(|(_, kept)| !kept.journaled) {
         return;
     }
+    // Where only the segments know, compaction leaves the last batch of a producer.
+    let compacted = model.cleanup != Cleanup::Delete;
+    let unjournaled = model.batches.values().any(|kept| !kept.journaled);
+    let remembered = if compacted && unjournaled { 1 } else { 5 };
     let mut seen = BTreeMap::<i64, Vec<_>>::new();
     for (base, kept) in model.batches.range(..log.log_end.0) {
         let header = BatchHeader::parse(&kept.bytes).unwrap();
@@ -455,7 +514,7 @@ fn check_producers(id: u64, model: &ModelLog, log: &PartitionLog) {
         }
     }
     for (producer, batches) in seen {
-        for (fields, base) in batches.iter().rev().take(5) {
+        for (fields, base) in batches.iter().rev().take(remembered) {
             match log.producers.check(fields) {
                 Ok(SequenceCheck::Duplicate(known)) => assert_eq!(known.base_offset.0, *base),
                 other => panic!("log {id}, producer {producer}: {fields:?} at {base}: {other:?}"),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use chronik_model::batch::BatchHeader;
+use chronik_model::ids::base64_url;
 use chronik_model::rng::Rng;
 use chronik_model::{LeaderEpoch, LogId, Mono, Now, Offset};
 use chronik_storage::checkpoint::CHECKPOINT_PATHS;
@@ -10,7 +11,7 @@ use chronik_storage::journal::format::FRAME_ALIGNMENT;
 use chronik_storage::journal::replay::ReplayError;
 use chronik_storage::journal::ring::ring_path;
 use chronik_storage::log::PartitionLog;
-use chronik_storage::recovery::CLEAN_SHUTDOWN_PATH;
+use chronik_storage::recovery::{CLEAN_SHUTDOWN_PATH, DirectoryShape, recover};
 use chronik_storage::store::{
     Append, Completion, METADATA_DIRECTORY, METADATA_PARTITION, ReadOutcome, ReadRequest,
     StoreError, StoreLimits,
@@ -18,7 +19,7 @@ use chronik_storage::store::{
 
 use super::disk::{Crash, SimDisk};
 use super::model::{Model, batch, config, read_all};
-use super::shell::{RING_FILE_BYTES, Shell, new_directory};
+use super::shell::{DIRECTORY_ID, RING_FILE_BYTES, SHAPE, Shell, new_directory};
 
 const DURABLE: u64 = 1;
 const LAZY: u64 = 1000;
@@ -478,7 +479,7 @@ fn j10_files_go_oldest_first_once_the_log_start_is_durable() {
             let DiskOp::RemoveSegment { file } = &request.op else {
                 panic!("{request:?}");
             };
-            file.base_offset
+            file.segment.base_offset
         })
         .collect();
     assert!(bases.len() > 2 && bases.is_sorted(), "{bases:?}");
@@ -746,4 +747,21 @@ fn a_log_that_is_deleted_while_it_is_written_leaves_nothing_behind() {
         },
     );
     story.crash(Crash::Power);
+}
+
+#[test]
+fn j15_a_checkpoint_of_another_directory_is_refused() {
+    let mut story = filled();
+    story.commit();
+    let shape = DirectoryShape {
+        directory_id: [9; 16],
+        ..SHAPE
+    };
+    let refused = recover(&mut story.shell.disk, &shape).unwrap_err();
+    let ReplayError::OtherDirectory { path, found, .. } = &refused else {
+        panic!("{refused}");
+    };
+    assert!(path.starts_with("checkpoint."), "{refused}");
+    assert_eq!(*found, base64_url(&DIRECTORY_ID));
+    assert!(refused.to_string().contains("meta.properties"));
 }

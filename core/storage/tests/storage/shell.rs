@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chronik_model::rng::Rng;
+use chronik_model::{BrokerEpoch, Mono, Now, Offset};
 use chronik_storage::checkpoint::{Checkpoint, Vote};
-use chronik_storage::disk::{DiskDone, DiskError, DiskOp, DiskRequest, replace_file};
+use chronik_storage::compaction::CompactionSettings;
+use chronik_storage::disk::{DiskDone, DiskError, DiskOp, DiskRequest, FileKey, replace_file};
+use chronik_storage::journal::format::{FRAME_HEADER_BYTES, Operation, Operations};
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::journal::replay::ReplayError;
 use chronik_storage::journal::ring::{Ring, ring_path};
@@ -137,8 +140,14 @@ impl Shell {
         for write in &plan.writes {
             let mut position = write.position;
             for buffer in &write.buffers {
-                self.disk
-                    .write_through(&ring_path(write.file), position, buffer)?;
+                let path = ring_path(write.file);
+                let written = self.disk.write_through(&path, position, buffer);
+                if replaces_segments(buffer) {
+                    let crashed = u64::from(self.disk.crashed);
+                    self.counts
+                        .add("crashes: a replacement is journaled", crashed);
+                }
+                written?;
                 position += buffer.len() as u64;
                 bytes.push(buffer.clone());
             }
@@ -175,7 +184,11 @@ impl Shell {
             };
             let rolls = matches!(request.op, DiskOp::WriteIndex { .. });
             self.counts.add("rolls", u64::from(rolls));
+            let stage = self.compaction_stage(&request.op);
             let result = self.disk.carry_out(&request);
+            if let Some(stage) = stage {
+                self.counts.add(stage, u64::from(self.disk.crashed));
+            }
             if self.disk.crashed {
                 return Err(result.expect_err("a crash is never reported as success"));
             }
@@ -187,6 +200,61 @@ impl Shell {
             self.store.invariants().unwrap();
         }
         Ok(())
+    }
+
+    /// What compaction is about to do with an operation, if it is one of its own.
+    fn compaction_stage(&self, op: &DiskOp) -> Option<&'static str> {
+        let compacted = |file: &FileKey| file.segment.generation > 0;
+        if let DiskOp::RemoveSegment { file } = op {
+            let log = self.store.log(self.slot_of(file.log_id.0)?)?;
+            let holder = log.segment_of(file.segment.base_offset)?;
+            let replaced = holder.generation > 0 && log.segment(file.segment).is_none();
+            return replaced.then_some("crashes: a replaced segment is removed");
+        }
+        let stages: [(&str, bool); 4] = [
+            (
+                "crashes: a compacted segment is written",
+                matches!(op, DiskOp::Write { file, .. } if compacted(file)),
+            ),
+            (
+                "crashes: a compacted segment is synced",
+                matches!(op, DiskOp::Sync { file } if compacted(file)),
+            ),
+            (
+                "crashes: a compacted segment is indexed",
+                matches!(op, DiskOp::WriteIndex { file, .. } if compacted(file)),
+            ),
+            (
+                "crashes: a compacted segment is cut",
+                matches!(op, DiskOp::Truncate { file, .. } if compacted(file)),
+            ),
+        ];
+        let stage = stages.into_iter().find(|(_, matches)| *matches);
+        stage.map(|(name, _)| name)
+    }
+
+    /// Takes the next step of a compaction, if one is due.
+    pub(crate) fn compact(&mut self, wall_ms: i64, map_bytes: usize) {
+        let now = Now {
+            mono: Mono(u64::MAX / 2),
+            wall_ms,
+        };
+        let settings = CompactionSettings {
+            map_bytes,
+            ..CompactionSettings::default()
+        };
+        self.store
+            .compact(now, &settings, &|_slot| Some(Offset(i64::MAX)));
+        for report in self.store.take_compaction_reports() {
+            self.counts.add("compactions", 1);
+            let multi = u64::from(report.clean_end < report.first_dirty + 20);
+            self.counts.add("short compactions", multi);
+        }
+        assert_eq!(
+            self.store.take_compaction_warnings(),
+            Vec::<String>::new(),
+            "nothing is damaged here"
+        );
     }
 
     /// Takes the next step of trimming the ring, where it wants one.
@@ -258,7 +326,6 @@ impl Shell {
         );
     }
 
-    /// Stops as a server is asked to.
     /// What `flush.ms` would do by now.
     pub(crate) fn flush_timed(&mut self) {
         let slots: Vec<LogSlot> = self.store.slots().collect();
@@ -269,6 +336,7 @@ impl Shell {
         }
     }
 
+    /// Stops as a server is asked to.
     pub(crate) fn stop(&mut self) -> Result<(), DiskError> {
         self.drain()?;
         self.store.flush_all();
@@ -282,7 +350,11 @@ impl Shell {
         let start = self.ring.oldest().expect("a ring has a file");
         let logs = self.store.checkpoints();
         self.write_checkpoint(start, logs)?;
-        replace_file(&mut self.disk, CLEAN_SHUTDOWN_PATH, &clean_marker(&start))?;
+        replace_file(
+            &mut self.disk,
+            CLEAN_SHUTDOWN_PATH,
+            &clean_marker(&start, Some(BrokerEpoch(7))),
+        )?;
         self.counts.add("clean stops", 1);
         Ok(())
     }
@@ -305,4 +377,11 @@ impl Shell {
         self.store.invariants().unwrap();
         Ok(())
     }
+}
+
+/// Whether a frame tells of a compaction.
+fn replaces_segments(frame: &[u8]) -> bool {
+    // What pads the operations is no operation.
+    let mut operations = Operations::new(&frame[FRAME_HEADER_BYTES..]).map_while(Result::ok);
+    operations.any(|(_, operation)| matches!(operation, Operation::SegmentsReplaced(_)))
 }

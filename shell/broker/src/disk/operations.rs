@@ -39,6 +39,10 @@ pub(crate) fn execute(files: &Mutex<FileTable>, op: DiskOp) -> Result<DiskData, 
             with_reader(files, &file, |read| select::find_timestamp(&query, read))
                 .map(DiskData::Timestamp)
         }
+        DiskOp::Compact { file, mut step } => {
+            with_reader(files, &file, |read| step.run(read))?;
+            Ok(DiskData::Compacted(step))
+        }
         DiskOp::WriteIndex { file, bytes } => {
             write_index(files, &file, &bytes).map(|()| DiskData::Done)
         }

@@ -10,7 +10,8 @@ use chronik_model::{LogId, Offset};
 use chronik_storage::disk::{
     DiskData, DiskDone, DiskErrorKind, DiskOp, DiskRequest, DiskToken, FileKey,
 };
-use chronik_storage::select::{Boundary, Selection, TimestampQuery};
+use chronik_storage::log::SegmentId;
+use chronik_storage::select::{Boundary, Offsets, Selection, TimestampQuery};
 
 use super::pool::DiskPool;
 
@@ -82,7 +83,7 @@ fn key(log: u64, base_offset: i64) -> FileKey {
     FileKey {
         log_id: LogId(log),
         directory,
-        base_offset: Offset(base_offset),
+        segment: SegmentId::appended(Offset(base_offset)),
     }
 }
 
@@ -111,6 +112,7 @@ fn read(file: &FileKey, end_position: u64) -> DiskOp {
             offset: Offset(0),
         },
         end_position,
+        offsets: Offsets::Dense,
         max_bytes: 1 << 20,
     };
     DiskOp::Read {
@@ -161,6 +163,34 @@ fn a_segment_is_written_cut_and_removed() {
 }
 
 #[test]
+fn a_side_file_is_replaced_as_a_whole_or_not_at_all() {
+    let mut fixture = Fixture::new(1, 8);
+    let replace = |path: &str, content: &'static [u8]| DiskOp::ReplaceFile {
+        log_id: LogId(1),
+        path: path.into(),
+        bytes: Bytes::from_static(content),
+    };
+    let full_path = fixture.directory.path().join("t/side");
+    for content in [&b"long enough"[..], b"short"] {
+        fixture.run_all(vec![replace("t/side", content)]);
+        assert_eq!(std::fs::read(&full_path).unwrap(), content);
+    }
+    // Nothing can be renamed over a directory.
+    std::fs::create_dir(fixture.directory.path().join("t/taken")).unwrap();
+    fixture.run_one(replace("t/taken", b"x")).unwrap_err();
+    let left = std::fs::read_dir(fixture.directory.path().join("t"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 2, "the temporary file is left");
+    let remove = DiskOp::RemoveFile {
+        log_id: LogId(1),
+        path: "t/side".into(),
+    };
+    fixture.run_all(vec![remove.clone(), remove]);
+    assert!(!full_path.try_exists().unwrap());
+}
+
+#[test]
 fn an_index_is_replaced_and_read_back() {
     let mut fixture = Fixture::new(1, 8);
     let file = key(1, 0);
@@ -196,6 +226,7 @@ fn damaged_bytes_are_reported_with_their_place() {
             offset: Offset(0),
         },
         end_position: 200,
+        offsets: Offsets::Dense,
     };
     let find = DiskOp::FindTimestamp {
         file: file.clone(),
@@ -252,6 +283,7 @@ fn batches_are_found_by_offset_and_by_timestamp() {
             offset: Offset(0),
         },
         end_position,
+        offsets: Offsets::Dense,
     };
     let find = DiskOp::FindTimestamp { file, query };
     let DiskData::Timestamp(Some(hit)) = fixture.run_one(find).unwrap() else {

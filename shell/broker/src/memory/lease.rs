@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use chronik_storage::store::Keep;
 
 use super::Memory;
 
@@ -101,6 +102,16 @@ impl Drop for Lease {
         self.memory
             .change(self.kind, |held| held.fetch_sub(bytes, Ordering::Relaxed));
         self.memory.settle();
+    }
+}
+
+/// Accounts for batches of topics that do without the journal.
+#[derive(Debug)]
+pub(super) struct BatchKeeper(pub(super) Arc<Memory>);
+
+impl Keep for BatchKeeper {
+    fn keep(&self, bytes: Bytes) -> Bytes {
+        self.0.take(Kind::Batches, bytes.len()).keep(bytes)
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 
 const MIB: usize = 1 << 20;
-/// 104 MiB of it are for data: 52 for requests, 39 for replies, at most 26 for the tail.
+/// 88 MiB of it are for data: 44 for requests, 33 for replies, at most 22 for the tail.
 const LIMIT: u64 = 128 << 20;
 
 fn id(index: u32) -> ConnectionId {
@@ -47,7 +47,7 @@ fn granted(told: &Told) -> Vec<u32> {
 #[test]
 fn nobody_overtakes_in_the_line() {
     let (memory, told) = memory(LIMIT);
-    let first = memory.reserve(0, id(1), 40 * MIB).unwrap();
+    let first = memory.reserve(0, id(1), 30 * MIB).unwrap();
     assert!(memory.reserve(0, id(2), 20 * MIB).is_none());
     // It would fit, but came later.
     assert!(memory.reserve(1, id(3), MIB).is_none());
@@ -70,6 +70,23 @@ fn a_request_larger_than_its_share_gets_in_alone() {
     let alone = lock(&told.granted).pop();
     drop(alone);
     assert_eq!(granted(&told), [3]);
+}
+
+#[test]
+fn a_request_that_needs_everything_waits_until_the_last_one_is_written() {
+    let (memory, told) = memory(LIMIT);
+    let unwritten = |mib: u64| ShardBytes {
+        unwritten: mib << 20,
+        ..ShardBytes::default()
+    };
+    memory.note_shard(0, unwritten(90));
+    assert!(memory.reserve(0, id(1), 100 * MIB).is_none());
+    memory.note_shard(0, unwritten(34));
+    memory.settle();
+    assert!(granted(&told).is_empty());
+    memory.note_shard(0, unwritten(33));
+    memory.settle();
+    assert_eq!(granted(&told), [1]);
 }
 
 #[test]
@@ -102,12 +119,12 @@ fn what_is_unwritten_keeps_requests_out_until_it_is_written() {
         unwritten: mib << 20,
         ..ShardBytes::default()
     };
-    memory.note_shard(1, unwritten(52));
+    memory.note_shard(1, unwritten(44));
     assert!(memory.is_short());
     memory.starve();
     memory.settle();
     assert_eq!(told.room.load(Ordering::Relaxed), 0);
-    memory.note_shard(1, unwritten(51));
+    memory.note_shard(1, unwritten(43));
     memory.settle();
     memory.settle();
     assert_eq!(told.room.load(Ordering::Relaxed), 1, "told once");
@@ -121,11 +138,11 @@ fn replies_get_shorter_the_more_are_held() {
         assert_eq!(memory.reply_room(), expected, "{held_mib} MiB held");
     };
     check(0, Some(MAX_REPLY_BYTES));
-    check(19, Some(5 << 20));
-    check(38, Some(256 << 10));
-    check(39, None);
+    check(18, Some(2 << 20));
+    check(32, Some(256 << 10));
+    check(33, None);
     check(100, None);
-    let held = memory.take(Kind::Replies, 39 * MIB);
+    let held = memory.take(Kind::Replies, 33 * MIB);
     memory.hold_back();
     assert!(memory.is_wanted() && !memory.is_short());
     drop(held);
@@ -160,10 +177,10 @@ fn the_tail_yields_to_everything_else() {
         let shards = 2;
         assert_eq!(memory.tail_bytes() * shards / MIB, expected_mib, "{kind:?}");
     };
-    check(Kind::Requests, 0, 26);
-    check(Kind::Requests, 65, 26);
-    check(Kind::LargeRequests, 81, 10);
-    check(Kind::ColdReads, 90, 1);
+    check(Kind::Requests, 0, 22);
+    check(Kind::Requests, 55, 22);
+    check(Kind::LargeRequests, 67, 10);
+    check(Kind::ColdReads, 76, 1);
     check(Kind::Journal, 100, 0);
 }
 

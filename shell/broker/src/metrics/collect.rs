@@ -9,6 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, LabelSetEnc
 use prometheus_client::registry::Unit;
 
 use super::counters::{AcksLabel, LoopCounters};
+use super::groups::Groups;
 use super::histogram::{Counter, Histogram, HistogramSnapshot};
 use super::requests::api_name;
 use super::sheet::Sheet;
@@ -27,6 +28,7 @@ impl Collector for Collect {
         let mut sheet = Sheet::new(encoder);
         let totals = Totals::of(&self.sources.loops);
         let partitions = self.sources.partitions.partitions();
+        let groups = Groups::new(self.sources.groups.groups());
         self.traffic(&mut sheet, &totals)?;
         self.loops(&mut sheet)?;
         self.journal(&mut sheet)?;
@@ -34,8 +36,10 @@ impl Collector for Collect {
         if self.view.partitions {
             write_partitions(&mut sheet, &partitions)?;
         }
+        groups.write(&mut sheet, self.view.partitions)?;
         if self.view.kafka_names {
             kafka_names::write(&mut sheet, &totals, &partitions, self.view.partitions)?;
+            groups.write_kafka_names(&mut sheet, self.view.partitions)?;
         }
         Ok(())
     }

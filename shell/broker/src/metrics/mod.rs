@@ -2,6 +2,7 @@
 
 mod collect;
 mod counters;
+mod groups;
 mod histogram;
 mod kafka_names;
 mod requests;
@@ -18,6 +19,7 @@ use chronik_model::{Mono, Offset, PartitionIndex, TopicName};
 use crate::config::MetricsView;
 use collect::Collect;
 pub(crate) use counters::{AcksLabel, JournalCounters, LoopCounters};
+pub(crate) use groups::{GroupOffset, GroupSample, GroupStats};
 
 /// One partition at the moment of a scrape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +75,8 @@ pub(crate) struct Sources {
     pub(crate) journal: Arc<JournalCounters>,
     /// All partitions.
     pub(crate) partitions: Arc<dyn PartitionStats>,
+    /// All groups.
+    pub(crate) groups: Arc<dyn GroupStats>,
     /// Asks the store.
     pub(crate) store: Arc<dyn Fn() -> StoreSample + Send + Sync>,
     /// The clock that the loops use.

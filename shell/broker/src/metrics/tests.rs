@@ -22,6 +22,39 @@ impl PartitionStats for TwoPartitions {
     }
 }
 
+struct TwoGroups;
+
+impl GroupStats for TwoGroups {
+    fn groups(&self) -> Vec<GroupSample> {
+        let offset = |topic: &str, partition, offset, lag_records, lag_ms| GroupOffset {
+            topic: topic.into(),
+            partition,
+            offset,
+            lag_records,
+            lag_ms,
+        };
+        let readers = GroupSample {
+            group: "readers".into(),
+            state: "Stable",
+            group_type: "consumer",
+            members: 3,
+            offsets: vec![
+                offset("orders", 0, 5, 0, 0),
+                offset("orders", 1, 4, 3, 2500),
+                offset("events", 0, 1, 9, 500),
+            ],
+        };
+        let odd = GroupSample {
+            group: "a \"b\" \\ \n".into(),
+            state: "Empty",
+            group_type: "classic",
+            members: 0,
+            offsets: Vec::new(),
+        };
+        vec![readers, odd]
+    }
+}
+
 fn metrics(view: MetricsView) -> (Metrics, Vec<Arc<LoopCounters>>, Arc<JournalCounters>) {
     let loops = vec![Arc::new(LoopCounters::new()), Arc::new(LoopCounters::new())];
     let journal = Arc::new(JournalCounters::new());
@@ -34,6 +67,7 @@ fn metrics(view: MetricsView) -> (Metrics, Vec<Arc<LoopCounters>>, Arc<JournalCo
         loops: loops.clone(),
         journal: Arc::clone(&journal),
         partitions: Arc::new(TwoPartitions),
+        groups: Arc::new(TwoGroups),
         store: Arc::new(move || store.clone()),
         clock: Arc::new(|| Mono(2_000_000_000)),
     };
@@ -123,6 +157,31 @@ fn what_loops_count_is_summed() {
 }
 
 #[test]
+fn lag_is_told_by_partition_and_by_topic() {
+    let text = metrics(EVERYTHING).0.render().unwrap();
+    check_lines(
+        &text,
+        &[
+            "chronik_group_state{group=\"readers\",type=\"consumer\",state=\"Stable\"} 1",
+            "chronik_group_members{group=\"readers\"} 3",
+            "chronik_group_topic_lag_records{group=\"readers\",topic=\"orders\"} 3",
+            "chronik_group_topic_lag_seconds{group=\"readers\",topic=\"orders\"} 2.5",
+            "chronik_group_lag_records{group=\"readers\",topic=\"orders\",partition=\"0\"} 0",
+            "chronik_group_lag_records{group=\"readers\",topic=\"orders\",partition=\"1\"} 3",
+            "chronik_group_lag_seconds{group=\"readers\",topic=\"orders\",partition=\"0\"} 0.0",
+            "chronik_group_lag_seconds{group=\"readers\",topic=\"events\",partition=\"0\"} 0.5",
+            "kafka_consumergroup_members{consumergroup=\"readers\"} 3",
+            "kafka_consumergroup_current_offset_sum{consumergroup=\"readers\",topic=\"orders\"} 9",
+            "kafka_consumergroup_lag_sum{consumergroup=\"readers\",topic=\"events\"} 9",
+            "kafka_consumergroup_current_offset{consumergroup=\"readers\",topic=\"orders\",partition=\"1\"} 4",
+            "kafka_consumergroup_lag{consumergroup=\"readers\",topic=\"orders\",partition=\"1\"} 3",
+            // What a client made up stays within its label.
+            r#"chronik_group_members{group="a \"b\" \\ \n"} 0"#,
+        ],
+    );
+}
+
+#[test]
 fn families_are_declared_once_and_before_their_series() {
     let text = metrics(EVERYTHING).0.render().unwrap();
     let mut declared = std::collections::BTreeSet::new();
@@ -152,6 +211,14 @@ fn what_is_switched_off_is_left_out() {
             per_partition && kafka,
             "{view:?}"
         );
+        assert_eq!(has("chronik_group_lag_"), per_partition, "{view:?}");
+        assert_eq!(
+            has("kafka_consumergroup_lag{"),
+            per_partition && kafka,
+            "{view:?}"
+        );
+        assert_eq!(has("kafka_consumergroup_lag_sum{"), kafka, "{view:?}");
+        assert!(has("chronik_group_topic_lag_seconds{"), "{view:?}");
         assert_eq!(has("kafka_server_"), kafka, "{view:?}");
         assert!(has("chronik_partitions 2"), "{view:?}");
     };

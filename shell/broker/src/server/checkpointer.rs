@@ -97,8 +97,13 @@ impl Checkpointer {
             .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
+        let broker_epoch = self.hub.view().and_then(|view| {
+            let broker = view.image.broker(view.node_id);
+            broker.map(|broker| broker.epoch)
+        });
         state.write(start)?;
-        replace_file(&mut state.disk, CLEAN_SHUTDOWN_PATH, &clean_marker(&start))?;
+        let marker = clean_marker(&start, broker_epoch);
+        replace_file(&mut state.disk, CLEAN_SHUTDOWN_PATH, &marker)?;
         state.disk.close()
     }
 }

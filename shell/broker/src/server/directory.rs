@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chronik_model::ids::base64_url;
+use chronik_storage::checkpoint::CHECKPOINT_PATHS;
 use chronik_storage::disk::{Disk, DiskErrorKind, replace_file};
 use chronik_storage::journal::ring::{RING_DIRECTORY, ring_path};
 use chronik_storage::meta_properties::{META_PROPERTIES_PATH, MetaProperties};
@@ -133,6 +134,7 @@ fn create_meta(
     config: &ServerConfig,
     path: &Path,
 ) -> Result<MetaProperties, Failure> {
+    refuse_orphans(disk, path)?;
     let total = total_bytes(path).map_err(|error| disk_failure(&error))?;
     let (journal_files, journal_file_bytes) = size_ring(total, config.journal_bytes);
     let cluster_id = match &config.cluster_id {
@@ -157,6 +159,21 @@ fn create_meta(
     replace_file(disk, META_PROPERTIES_PATH, meta.encode().as_bytes())
         .map_err(|error| disk_failure(&error))?;
     Ok(meta)
+}
+
+/// A directory that has a checkpoint had a `meta.properties`. With a new one, its journal would be taken
+/// for another's.
+fn refuse_orphans(disk: &mut OsDisk, path: &Path) -> Result<(), Failure> {
+    let entries = disk.list("").map_err(|error| disk_failure(&error))?;
+    let orphan = entries
+        .iter()
+        .find(|entry| CHECKPOINT_PATHS.contains(&entry.name.as_str()));
+    let Some(orphan) = orphan else { return Ok(()) };
+    let (path, name) = (path.display(), &orphan.name);
+    let message = format!(
+        "E0122 {path} has {name}, but no {META_PROPERTIES_PATH}. Restore the {META_PROPERTIES_PATH} that belongs to these files, or start with an empty data directory."
+    );
+    Err(Failure::new(Failure::DISK, message))
 }
 
 fn random() -> Result<[u8; 16], Failure> {

@@ -11,8 +11,8 @@ use chronik_model::config::{BrokerConfig, Layers};
 use chronik_model::rng::Rng;
 use chronik_node::{
     ControllerConfig, Endpoint, Frontend, FrontendConfig, FrontendId, Identity, IncarnationId,
-    Quorum, RegisterBroker, RegistryValidator, Shard, ShardConfig, ShardId,
-    ViewBuilder, controller_settings, metadata_log, snapshot_policy,
+    Quorum, RegisterBroker, RegistryValidator, Shard, ShardConfig, ShardId, ViewBuilder,
+    controller_settings, metadata_log, snapshot_policy,
 };
 use chronik_storage::checkpoint::Checkpoint;
 use chronik_storage::journal::Ring;
@@ -21,7 +21,7 @@ use chronik_storage::store::StoreLimits;
 
 use super::checkpointer::Checkpointer;
 use super::directory::DataDirectory;
-use super::{Failure, Running, disk_failure, health};
+use super::{Failure, Running, disk_failure, groups, health};
 use crate::clock::Clock;
 use crate::config::{Listener, ServerConfig};
 use crate::disk::filesystem::FilesystemKind;
@@ -57,12 +57,7 @@ impl Startup<'_> {
         let recovered = directory.recover()?;
         let metadata = load_metadata(&mut directory, &recovered)?;
         let checkpoint = recovered.checkpoint;
-        let shards = shards(
-            &directory,
-            recovered.logs,
-            &checkpoint,
-            self.cores,
-        );
+        let shards = shards(&directory, recovered.logs, &checkpoint, self.cores);
         let (ring, files) = open_journal(self.config, &directory, &checkpoint)?;
         let memory = Memory::new(self.config.memory_bytes, shards.len());
         let journal = JournalHandle::default();
@@ -349,6 +344,7 @@ fn serve_metrics(
         loops,
         journal,
         partitions: Arc::new(health::Partitions(Arc::clone(hub))),
+        groups: Arc::new(groups::Groups(Arc::clone(hub))),
         store: health::store_sampler(hub, config, directory),
         clock: Arc::new(move || clock.mono()),
     };

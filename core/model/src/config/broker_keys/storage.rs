@@ -26,8 +26,8 @@ config_keys! { STORAGE:
         "Allows topics to be deleted.";
     "log.cleaner.backoff.ms" Long ["15000"] at_least(0), ClusterWide Honoured
         "Milliseconds that compaction rests when it finds nothing to do.";
-    "log.cleaner.dedupe.buffer.size" Long ["134217728"] ANY, ClusterWide AcceptedNoEffect
-        "Memory of compaction's key table; the share comes out of chronik.memory.bytes here.";
+    "log.cleaner.dedupe.buffer.size" Long ["134217728"] ANY, ClusterWide Honoured
+        "Memory of compaction's key tables; at most a sixteenth of chronik.memory.bytes is used here.";
     "log.cleaner.delete.retention.ms" Long ["86400000"] at_least(0), ClusterWide Honoured
         "Milliseconds that compacted topics keep tombstones.";
     "log.cleaner.enable" Boolean ["true"] ANY, ReadOnly Honoured
@@ -44,8 +44,8 @@ config_keys! { STORAGE:
         "Share of a log that must be uncompacted before compaction takes it up.";
     "log.cleaner.min.compaction.lag.ms" Long ["0"] at_least(0), ClusterWide Honoured
         "Milliseconds that a record stays out of compaction's reach.";
-    "log.cleaner.threads" Int ["1"] at_least(0), ClusterWide AcceptedNoEffect
-        "Threads that compact; compaction runs on the shards here.";
+    "log.cleaner.threads" Int ["1"] at_least(0), ClusterWide Honoured
+        "0 stops compaction; else every shard compacts one log at a time, on the threads that write segments.";
     "log.cleanup.policy" List ["delete"] Validator::ListOf(CLEANUP_POLICIES), ClusterWide Honoured
         "How old records leave topics that do not say so themselves.";
     "log.dir" List ["/tmp/kafka-logs"] ANY, ReadOnly Honoured

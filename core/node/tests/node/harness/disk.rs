@@ -25,6 +25,8 @@ pub(crate) struct SimDisk {
     files: BTreeMap<String, SimFile>,
     /// How writes of running machines fail, if they do.
     pub(crate) fails: Option<DiskErrorKind>,
+    /// No operation of running machines comes back.
+    pub(crate) held: bool,
 }
 
 impl SimDisk {
@@ -140,6 +142,12 @@ impl SimDisk {
                 })
                 .map(DiskData::Timestamp)
                 .map_err(|failure| failed(&path, failure));
+            }
+            DiskOp::Compact { file, step } => {
+                let (path, mut step) = (file.log_path(), step.clone());
+                let run = step.run(&mut |at, length| self.piece(&path, at, length));
+                run.map_err(|failure| failed(&path, failure))?;
+                return Ok(DiskData::Compacted(step));
             }
             DiskOp::WriteIndex { file, bytes } => {
                 self.write_through(&file.index_path(), 0, bytes);

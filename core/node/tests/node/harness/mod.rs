@@ -257,6 +257,7 @@ impl Sim {
         let waiting = node.to_quorum.iter().filter(|(_, queue)| !queue.is_empty());
         events.extend(waiting.map(|((from, _), _)| Event::Quorum(*from)));
         let waiting = node.to_disk.iter().filter(|(_, queue)| !queue.is_empty());
+        let waiting = waiting.filter(|_| !self.disk.held);
         events.extend(waiting.map(|((shard, log), _)| Event::Disk(*shard, *log)));
         events.extend(node.turns.keys().map(|frontend| Event::EndTurn(*frontend)));
         for (index, connection) in self.connections.iter().enumerate() {
