@@ -85,6 +85,20 @@ class Checkpoint:
         return False
 
 
+class Snapshot:
+    """The file of a new snapshot of the metadata appeared."""
+
+    def __init__(self, data_dir: Path):
+        self.watch = Watch()
+        self.watch.add(data_dir / "metadata", IN_CREATE)
+
+    def wait(self, _pid: int, until: float) -> bool:
+        while time.monotonic() < until:
+            if any(name.endswith(".checkpoint.tmp") for _mask, _directory, name in self.watch.events(0.1)):
+                return True
+        return False
+
+
 class Recovery:
     """Recovery reads its first checkpoint."""
 
@@ -115,7 +129,7 @@ class Commit:
         return False
 
 
-MOMENTS = {"roll": Roll, "checkpoint": Checkpoint, "recovery": Recovery, "commit": Commit}
+MOMENTS = {"roll": Roll, "checkpoint": Checkpoint, "snapshot": Snapshot, "recovery": Recovery, "commit": Commit}
 
 
 def main() -> None:

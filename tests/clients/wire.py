@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 API_VERSIONS = 18
@@ -10,6 +11,17 @@ PRODUCE = 0
 
 ERROR_NONE = 0
 ERROR_UNSUPPORTED_VERSION = 35
+
+LIST_OFFSETS = 2
+FETCH = 1
+OFFSET_COMMIT = 8
+OFFSET_FETCH = 9
+FIND_COORDINATOR = 10
+JOIN_GROUP = 11
+HEARTBEAT = 12
+LEAVE_GROUP = 13
+SYNC_GROUP = 14
+LIST_GROUPS = 16
 
 CLIENT_ID = b"chronik-suites"
 
@@ -70,10 +82,66 @@ def request(api_key: int, version: int, correlation_id: int, body: bytes = b"") 
     return struct.pack(">i", len(header) + len(body)) + header + body
 
 
-def string(text: str) -> bytes:
+def string(text: str | None) -> bytes:
     """A string of the non-flexible encoding."""
+    if text is None:
+        return struct.pack(">h", -1)
     raw = text.encode()
     return struct.pack(">h", len(raw)) + raw
+
+
+def nullable_bytes(raw: bytes | None) -> bytes:
+    """Bytes of the non-flexible encoding."""
+    return struct.pack(">i", -1) if raw is None else struct.pack(">i", len(raw)) + raw
+
+
+def array(items: Iterable[bytes]) -> bytes:
+    """An array of the non-flexible encoding."""
+    encoded = list(items)
+    return struct.pack(">i", len(encoded)) + b"".join(encoded)
+
+
+# What a body of the non-flexible encoding is made of: one letter of `struct` for a number, "s" for a nullable
+# string, "B" for nullable bytes, and a list of these for an array.
+Schema = Sequence["str | Schema"]
+
+
+def decode(schema: Schema, body: bytes) -> list:
+    """The fields of a body, which must end where the schema does."""
+    fields, rest = _decode_fields(schema, body)
+    if rest:
+        raise ValueError(f"{len(rest)} bytes behind the last field")
+    return fields
+
+
+def _decode_fields(schema: Schema, body: bytes) -> tuple[list, bytes]:
+    fields = []
+    for kind in schema:
+        field, body = _decode_field(kind, body)
+        fields.append(field)
+    return fields, body
+
+
+def _decode_field(kind: "str | Schema", body: bytes) -> tuple[object, bytes]:
+    if not isinstance(kind, str):
+        (count,) = struct.unpack_from(">i", body)
+        items, body = [], body[4:]
+        for _ in range(count):
+            item, body = _decode_fields(kind, body)
+            items.append(item)
+        return items, body
+    if kind in "sB":
+        length_format = ">h" if kind == "s" else ">i"
+        size = struct.calcsize(length_format)
+        (length,) = struct.unpack_from(length_format, body)
+        if length < 0:
+            return None, body[size:]
+        raw = body[size : size + length]
+        if len(raw) != length:
+            raise ValueError(f"{len(raw)} bytes left of {length}")
+        return raw.decode() if kind == "s" else raw, body[size + length :]
+    (number,) = struct.unpack_from(">" + kind, body)
+    return number, body[struct.calcsize(">" + kind) :]
 
 
 def parse_api_versions_v0(body: bytes) -> tuple[int, dict[int, ApiRange]]:

@@ -1,0 +1,3 @@
+module chronik/go_suite
+
+go 1.26.0
