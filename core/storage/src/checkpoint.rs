@@ -404,6 +404,60 @@ mod tests {
         }
     }
 
+    /// The sample as the first format has it.
+    fn first_format() -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u32_le(CHECKPOINT_MAGIC);
+        out.put_u16_le(1);
+        out.put_u16_le(0);
+        out.put_u64_le(9);
+        out.put_slice(&[1; 16]);
+        let start = sample().start;
+        out.put_u32_le(2);
+        out.put_u64_le(start.link.incarnation);
+        out.put_u64_le(start.link.sequence);
+        out.put_u32_le(start.link.previous_checksum);
+        for field in [1, 1, 8, 4] {
+            out.put_u64_le(field);
+        }
+        out.put_u32_le(1);
+        out.put_u64_le(3);
+        out.put_slice(&[5; 16]);
+        out.put_i32_le(1);
+        put_string(&mut out, "topics/a-1.3");
+        out.put_u32_le(2);
+        out.put_u32_le(1);
+        out.put_u32_le(3);
+        out.put_i64_le(80);
+        out.put_i64_le(i64::MIN);
+        put_string(&mut out, "gone");
+        for field in [4, 90, 50, 777] {
+            out.put_i64_le(field);
+        }
+        out.put_u8(0);
+        out.put_u32_le(1);
+        for field in [50, 777, 12, 60, i64::MIN] {
+            out.put_i64_le(field);
+        }
+        out.put_u32_le(1);
+        out.put_i32_le(1);
+        out.put_i64_le(0);
+        out.put_u32_le(0);
+        let checksum = crc32c::crc32c(&out);
+        out.put_u32_le(checksum);
+        out.freeze()
+    }
+
+    #[test]
+    fn the_first_format_is_still_read() {
+        let mut expected = sample();
+        for log in &mut expected.logs {
+            log.clean_end = Offset(i64::MIN);
+            log.segments[0].id = SegmentId::appended(Offset(50));
+        }
+        assert_eq!(Checkpoint::decode(&first_format()), Some(expected));
+    }
+
     #[test]
     fn a_checkpoint_comes_back_whole_or_not_at_all() {
         let bytes = sample().encode();

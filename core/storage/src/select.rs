@@ -336,3 +336,85 @@ impl HeaderWalk {
             .filter(|bytes| bytes.len() >= HEADER_BYTES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chronik_model::batch::{BatchBuilder, BatchSpec};
+
+    use super::*;
+
+    /// A batch of one record with offsets from `base` to `last`.
+    fn batch(base: i64, last: i64) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(BatchSpec {
+            base_offset: Offset(base),
+            ..BatchSpec::default()
+        });
+        builder.append(1000, None, Some(b"value"), &[]).unwrap();
+        builder.extend_to(Offset(last)).unwrap();
+        builder.finish().unwrap()
+    }
+
+    /// First offsets of the batches that a reader of offset `from` gets.
+    fn read(segment: &[u8], from: i64, offsets: Offsets) -> Result<Vec<i64>, String> {
+        let selection = Selection {
+            from: Offset(from),
+            bound: Offset(100),
+            start: Boundary {
+                position: 0,
+                offset: Offset(10),
+            },
+            end_position: segment.len() as u64,
+            offsets,
+            max_bytes: 10_000,
+        };
+        let bytes = Bytes::copy_from_slice(segment);
+        let mut read = |position: u64, length: usize| {
+            let start = usize::try_from(position).unwrap();
+            let end = (start + length).min(bytes.len());
+            Ok(bytes.slice(start..end))
+        };
+        match read_batches(&selection, &mut read) {
+            Ok(found) => Ok(batch::batches(&found.bytes)
+                .map(|view| view.unwrap().header().base_offset().0)
+                .collect()),
+            Err(ReadFailure::Corrupt { detail, .. }) => Err(detail),
+            Err(ReadFailure::Disk(error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn gaps_are_read_over_where_compaction_left_them_and_are_damage_elsewhere() {
+        let dense = [batch(10, 12), batch(13, 13), batch(14, 20)].concat();
+        let gaps = [batch(11, 12), batch(15, 15), batch(18, 20)].concat();
+        let sparse = Offsets::Sparse(Offset(30));
+        assert_eq!(read(&dense, 13, Offsets::Dense), Ok(vec![13, 14]));
+        assert_eq!(read(&gaps, 10, sparse), Ok(vec![11, 15, 18]));
+        assert_eq!(read(&gaps, 13, sparse), Ok(vec![15, 18]));
+        assert_eq!(read(&gaps, 17, sparse), Ok(vec![18]));
+        assert_eq!(read(&gaps, 21, sparse), Ok(vec![]));
+        assert!(read(&gaps, 10, Offsets::Dense).is_err());
+    }
+
+    #[test]
+    fn offsets_that_run_backwards_or_leave_their_segment_are_damage() {
+        let check = |batches: &[Vec<u8>], end: i64, expected: &str| {
+            let found = read(&batches.concat(), 10, Offsets::Sparse(Offset(end)));
+            assert_eq!(found, Err(expected.to_owned()));
+        };
+        check(
+            &[batch(11, 15), batch(13, 20)],
+            30,
+            "the batch has offsets 13 to 20, but only 16 to 29 can be here",
+        );
+        check(
+            &[batch(9, 9)],
+            30,
+            "the batch has offsets 9 to 9, but only 10 to 29 can be here",
+        );
+        check(
+            &[batch(11, 15), batch(16, 20)],
+            20,
+            "the batch has offsets 16 to 20, but only 16 to 19 can be here",
+        );
+    }
+}

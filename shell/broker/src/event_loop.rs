@@ -75,6 +75,8 @@ pub(crate) struct EventLoop {
     /// Connections whose request stands in line for memory.
     queued: usize,
     next_stall_check: Mono,
+    /// When the turn before this one ended.
+    last_turn: Mono,
     closings: RepeatLimit<String>,
     draining: bool,
     stopped: bool,
@@ -112,6 +114,7 @@ impl EventLoop {
             held_back: VecDeque::new(),
             queued: 0,
             next_stall_check: Mono(0),
+            last_turn: Mono(0),
             closings: RepeatLimit::new(REPEAT_INTERVAL),
             draining: false,
             stopped: false,
@@ -173,6 +176,7 @@ impl EventLoop {
         self.read_the_unread(now);
         self.timers(now);
         self.end_turn(now);
+        self.last_turn = self.hub.clock.mono();
     }
 
     /// How long there is nothing to do.

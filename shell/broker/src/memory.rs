@@ -37,7 +37,7 @@ use line::{Line, Waiter};
 
 /// What the process needs whatever clients do: code, stacks and tables (25 MiB), and a part of what the
 /// allocator keeps for later; with all shares full it keeps half as much as is in use.
-const PROCESS_BYTES: u64 = 40 << 20;
+const PROCESS_BYTES: u64 = 48 << 20;
 /// A reply is never kept shorter than this by the budget; one batch comes whole in any case.
 const MIN_REPLY_BYTES: u64 = 64 << 10;
 /// A reply is never longer than this, whatever the client and `fetch.max.bytes` allow.

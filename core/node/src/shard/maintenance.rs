@@ -100,8 +100,7 @@ impl Shard {
         }
         out.warnings.extend(self.store.take_compaction_warnings());
         let reports = self.store.take_compaction_reports();
-        out.notes
-            .extend(reports.iter().map(ToString::to_string));
+        out.notes.extend(reports.iter().map(ToString::to_string));
     }
 
     /// What a shard may use for compaction; `None` while it is switched off.

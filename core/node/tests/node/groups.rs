@@ -119,8 +119,7 @@ impl Member {
             .with_group_id(group(self.group))
             .with_generation_id(self.generation)
             .with_member_id(text(&self.id));
-        let response: HeartbeatResponse =
-            sim.call(self.connection, ApiKey::Heartbeat, 4, &request);
+        let response: HeartbeatResponse = sim.call(self.connection, ApiKey::Heartbeat, 4, &request);
         response.error_code
     }
 }
@@ -148,8 +147,7 @@ fn settle_group(sim: &mut Sim, members: &mut [Member]) {
 }
 
 fn find(sim: &mut Sim, connection: usize) {
-    let request =
-        FindCoordinatorRequest::default().with_coordinator_keys(vec![text(GROUPS[0])]);
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text(GROUPS[0])]);
     let response: FindCoordinatorResponse =
         sim.call(connection, ApiKey::FindCoordinator, 4, &request);
     assert_eq!(response.coordinators[0].error_code, NONE);
@@ -302,8 +300,14 @@ fn commit_through_crashes(seed: u64) -> (i64, i64) {
         let connection = sim.connect(1);
         for (group_id, known) in &mut known {
             let found = fetch(&mut sim, connection, group_id).unwrap().unwrap_or(0);
-            assert!(found >= known.safe, "seed {seed} {group_id}: {found} of {known:?}");
-            assert!(found <= known.sent, "seed {seed} {group_id}: {found} of {known:?}");
+            assert!(
+                found >= known.safe,
+                "seed {seed} {group_id}: {found} of {known:?}"
+            );
+            assert!(
+                found <= known.sent,
+                "seed {seed} {group_id}: {found} of {known:?}"
+            );
             lost += known.sent - found;
             kept += found - known.safe;
             *known = Known {
@@ -345,11 +349,18 @@ fn nothing_is_told_of_a_commit_before_it_is_durable() {
         sim.settle();
         let fetching = send_fetch(&mut sim, other, "g0");
         sim.settle();
-        assert!(!sim.answered(commit) && !sim.answered(fetching), "seed {seed}");
+        assert!(
+            !sim.answered(commit) && !sim.answered(fetching),
+            "seed {seed}"
+        );
         if seed % 2 == 0 {
             sim.crash(true);
             let connection = sim.connect(0);
-            assert_eq!(fetch(&mut sim, connection, "g0"), Ok(Some(1)), "seed {seed}");
+            assert_eq!(
+                fetch(&mut sim, connection, "g0"),
+                Ok(Some(1)),
+                "seed {seed}"
+            );
         } else {
             sim.node.journal.held = false;
             assert_eq!(commit_error(&mut sim, commit), NONE);
@@ -369,8 +380,8 @@ fn a_coordinator_says_that_it_loads_until_its_segments_are_read() {
         let topic = sim.create(one, "t", 1, &[]);
         find(&mut sim, one);
         // More than one segment for some of the groups.
-        for offset in 1..=60 {
-            let call = send_commit(&mut sim, one, GROUPS[offset % 2], topic, offset as i64);
+        for (offset, group_id) in (1..=60).zip(["g1", "g0"].into_iter().cycle()) {
+            let call = send_commit(&mut sim, one, group_id, topic, offset);
             assert_eq!(commit_error(&mut sim, call), NONE);
         }
         sim.settle();
@@ -378,7 +389,11 @@ fn a_coordinator_says_that_it_loads_until_its_segments_are_read() {
         sim.crash(seed % 2 == 0);
         let (one, other) = (sim.connect(0), sim.connect(1));
         for (group_id, connection) in [("g0", one), ("g1", other)] {
-            assert_eq!(fetch(&mut sim, connection, group_id), Err(LOADING), "seed {seed}");
+            assert_eq!(
+                fetch(&mut sim, connection, group_id),
+                Err(LOADING),
+                "seed {seed}"
+            );
             let call = send_commit(&mut sim, connection, group_id, topic, 1000);
             assert_eq!(commit_error(&mut sim, call), LOADING);
         }
@@ -512,7 +527,10 @@ fn a_full_disk_refuses_commits_and_keeps_members() {
         let (one, other) = (sim.connect(0), sim.connect(1));
         let topic = sim.create(one, "t", 1, &[]);
         find(&mut sim, one);
-        let mut members = [Member::new(&mut sim, 0, "g0"), Member::new(&mut sim, 1, "g0")];
+        let mut members = [
+            Member::new(&mut sim, 0, "g0"),
+            Member::new(&mut sim, 1, "g0"),
+        ];
         settle_group(&mut sim, &mut members);
         let joined = consumer_heartbeat(&mut sim, other, "new", 0);
         assert_eq!(joined.error_code, NONE);

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod admin;
+mod compaction;
 mod crash;
 mod describe;
 mod failure;

@@ -138,6 +138,22 @@ pub struct CompactionStats {
     pub longest_ms: u64,
 }
 
+impl CompactionStats {
+    /// Both stores together.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        Self {
+            runs: self.runs + other.runs,
+            aborted: self.aborted + other.aborted,
+            bytes_read: self.bytes_read + other.bytes_read,
+            bytes_written: self.bytes_written + other.bytes_written,
+            uncleanable: self.uncleanable + other.uncleanable,
+            last_end: self.last_end.max(other.last_end),
+            longest_ms: self.longest_ms.max(other.longest_ms),
+        }
+    }
+}
+
 /// One compaction that reached its end, for one line in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactionReport {

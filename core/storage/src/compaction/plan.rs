@@ -45,6 +45,13 @@ impl Dirt {
         self.dirty_bytes as f64 / self.total_bytes as f64
     }
 
+    /// The same in whole percent.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        let hundredfold = self.dirty_bytes.saturating_mul(100);
+        hundredfold.checked_div(self.total_bytes).unwrap_or(0)
+    }
+
     /// Offset behind the last segment that may be compacted.
     #[must_use]
     pub fn end(&self) -> Offset {

@@ -8,25 +8,23 @@
 //! or not: both sets of files say the same, and the old ones stay until the journal does. A log that
 //! changes under a compaction in any other way than by appends voids it.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+mod run;
 
-use chronik_model::rng::Rng;
-use chronik_model::{LogId, Mono, Now, Offset};
+use std::sync::Arc;
+
+use chronik_model::{Mono, Now, Offset};
 
 use super::{Doomed, LogSlot, LogStore, Pending, Token};
 use crate::checkpoint::SegmentCheckpoint;
-use crate::compaction::filter::Rules;
 use crate::compaction::{
-    CompactionReport, CompactionSettings, CompactionStats, Dirt, Kept, OffsetMap, Source, Step,
-    Work, group,
+    CompactionReport, CompactionSettings, CompactionStats, Dirt, Kept, Source, Step, Work,
 };
 use crate::disk::{DiskData, DiskError, DiskErrorKind, DiskOp, FileKey};
 use crate::journal::{Operation, Replacement};
 use crate::log::segment::IndexState;
 use crate::log::{PartitionLog, Segment};
-use crate::select::{Boundary, Selection};
+use crate::select::Selection;
+use run::{Asked, Phase, Run};
 
 /// Bytes of a segment that one step reads: what it takes to work on them is how long an operation of
 /// another log may have to wait.
@@ -40,53 +38,6 @@ pub(super) struct Compactor {
     stats: CompactionStats,
     reports: Vec<CompactionReport>,
     warnings: Vec<String>,
-}
-
-/// A compaction of one log.
-#[derive(Debug)]
-struct Run {
-    number: u64,
-    slot: LogSlot,
-    log_id: LogId,
-    /// Generation of the log: another one voids the run.
-    generation: u32,
-    phase: Phase,
-    /// What the disk has been asked for.
-    asked: Option<Asked>,
-    /// Segments still to be read, all dirty ones while learning, those of a group while copying.
-    sources: VecDeque<Source>,
-    /// Where the first of them is read next.
-    at: Boundary,
-    /// All segments of the run.
-    all: Vec<Source>,
-    /// Groups that are not in place yet.
-    groups: VecDeque<Vec<Source>>,
-    /// The map, unless a step has it.
-    map: Option<OffsetMap>,
-    /// The map could not take all keys.
-    full: bool,
-    rules: Arc<Rules>,
-    /// What the first group becomes.
-    output: Option<Segment>,
-    /// Bytes read and written that were not paid for in time yet.
-    owed_bytes: u64,
-    not_before: Mono,
-    started: Mono,
-    report: CompactionReport,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Learn,
-    Copy,
-    Done,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Step,
-    Write,
-    Sync,
 }
 
 impl LogStore {
@@ -132,12 +83,12 @@ impl LogStore {
         }
     }
 
-    /// The largest share of a compacted log that was not compacted yet, 0 to 1.
+    /// The largest share of a log that could be compacted and was not yet, in percent.
     #[must_use]
-    pub fn max_dirty_ratio(&self) -> f64 {
+    pub fn max_dirty_percent(&self) -> u64 {
         let logs = self.logs.iter().flatten();
         let dirt = logs.filter_map(|log| log.dirt(i64::MAX, log.stable_end()));
-        dirt.map(|dirt| dirt.ratio()).fold(0.0, f64::max)
+        dirt.map(|dirt| dirt.percent()).max().unwrap_or(0)
     }
 
     /// Compactions that ended since the last call.
@@ -217,53 +168,10 @@ impl LogStore {
         dirt: Dirt,
     ) {
         let number = self.compactor.runs;
-        let Some(log) = self.log(slot) else { return };
-        let Some(config) = log.config.compact else {
-            return;
-        };
-        let (half, _) = log.partition.topic_id.0.split_at(8);
-        let topic = half.first_chunk().copied().map_or(0, u64::from_le_bytes);
-        let seed = topic ^ now.wall_ms.unsigned_abs().rotate_left(24) ^ number;
-        let end = dirt.end();
-        let keys = end.since(dirt.first_dirty).unsigned_abs();
-        let map = OffsetMap::new(keys, settings.map_bytes, Rng::new(seed).next_u64());
-        let rules = Rules {
-            now_ms: now.wall_ms,
-            delete_retention_ms: config.delete_retention_ms,
-            last_of_producers: log.producers.last_offsets(end),
-        };
-        let mut sources: VecDeque<Source> = dirt.sources.iter().copied().collect();
-        sources.retain(|source| source.end > dirt.first_dirty);
-        let run = Run {
-            number,
-            slot,
-            log_id: log.log_id,
-            generation: log.generation,
-            phase: Phase::Learn,
-            asked: None,
-            at: start_of(sources.front()),
-            sources,
-            groups: VecDeque::new(),
-            map: Some(map),
-            full: false,
-            rules: Arc::new(rules),
-            output: None,
-            owed_bytes: 0,
-            not_before: now.mono,
-            started: now.mono,
-            report: CompactionReport {
-                directory: log.directory.to_string(),
-                first_dirty: dirt.first_dirty,
-                clean_end: end,
-                bytes_before: 0,
-                bytes_after: 0,
-                keys: 0,
-                duration_ms: 0,
-            },
-            all: dirt.sources,
-        };
+        let log = self.log(slot);
+        let run = log.and_then(|log| Run::new(number, (slot, log), dirt, now, settings));
         self.compactor.runs += 1;
-        self.compactor.run = Some(run);
+        self.compactor.run = run;
     }
 
     fn continue_compaction(&mut self, now: Now, settings: &CompactionSettings) -> Option<Mono> {
@@ -561,70 +469,5 @@ impl LogStore {
             ..run.report.clone()
         };
         self.compactor.reports.push(report);
-    }
-}
-
-impl Run {
-    /// Lets go of segments that were read to their end.
-    fn skip_read_segments(&mut self) {
-        while self
-            .sources
-            .front()
-            .is_some_and(|source| self.at.position >= source.bytes)
-        {
-            self.sources.pop_front();
-            self.at = start_of(self.sources.front());
-        }
-    }
-
-    /// All keys are learned, or as many as fit: what they cover is copied.
-    fn begin_copy(&mut self, segment_bytes: u64) {
-        self.phase = Phase::Copy;
-        if let Some(map) = &mut self.map {
-            if !self.full {
-                map.cover(self.report.clean_end - 1);
-            }
-            self.report.clean_end = map.covered().next();
-            self.report.keys = map.len();
-        }
-        self.groups = group(&self.all, self.report.clean_end, segment_bytes).into();
-        self.read_group();
-    }
-
-    /// Goes on with the group behind the first one, which is returned.
-    fn next_group(&mut self) -> Option<Vec<Source>> {
-        let done = self.groups.pop_front();
-        self.read_group();
-        done
-    }
-
-    fn read_group(&mut self) {
-        self.sources = self.groups.front().cloned().unwrap_or_default().into();
-        self.at = start_of(self.sources.front());
-        if self.groups.is_empty() {
-            self.phase = Phase::Done;
-        }
-    }
-
-    /// Pays in time for what was read and written.
-    fn settle_up(&mut self, now: Mono, bytes_per_second: Option<f64>) {
-        let owed = std::mem::take(&mut self.owed_bytes);
-        if let Some(rate) = bytes_per_second.filter(|rate| *rate > 0.0 && owed > 0) {
-            self.not_before = self.not_before.max(now).plus_ms(delay_ms(owed, rate));
-        }
-    }
-}
-
-/// Milliseconds that `bytes` take at `rate` bytes per second, at most an hour.
-fn delay_ms(bytes: u64, rate: f64) -> i64 {
-    const MAX: Duration = Duration::from_secs(3600);
-    let delay = Duration::try_from_secs_f64(bytes as f64 / rate).unwrap_or(MAX);
-    i64::try_from(delay.min(MAX).as_millis()).unwrap_or(i64::MAX)
-}
-
-fn start_of(source: Option<&Source>) -> Boundary {
-    Boundary {
-        position: 0,
-        offset: source.map_or(Offset::ZERO, |source| source.id.base_offset),
     }
 }

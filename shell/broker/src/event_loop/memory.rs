@@ -201,6 +201,10 @@ impl EventLoop {
 
     /// Closes connections that hold memory and do not move, the largest first, until nobody waits.
     pub(super) fn close_stalled(&mut self, now: Now) {
+        if now.mono.since(self.last_turn) > STALL_CHECK * 2 {
+            // It is this loop that slept, or was held up: what they did meanwhile is not known yet.
+            return;
+        }
         let connections = self.connections.iter().flatten();
         let mut stalled: Vec<(usize, ConnectionId)> = connections
             .filter(|connection| now.mono.since(connection.last_active) > STALLED_AFTER)

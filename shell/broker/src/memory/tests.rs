@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 
 const MIB: usize = 1 << 20;
-/// 88 MiB of it are for data: 44 for requests, 33 for replies, at most 22 for the tail.
+/// 80 MiB of it are for data: 40 for requests, 30 for replies, at most 20 for the tail.
 const LIMIT: u64 = 128 << 20;
 
 fn id(index: u32) -> ConnectionId {
@@ -81,10 +81,10 @@ fn a_request_that_needs_everything_waits_until_the_last_one_is_written() {
     };
     memory.note_shard(0, unwritten(90));
     assert!(memory.reserve(0, id(1), 100 * MIB).is_none());
-    memory.note_shard(0, unwritten(34));
+    memory.note_shard(0, unwritten(31));
     memory.settle();
     assert!(granted(&told).is_empty());
-    memory.note_shard(0, unwritten(33));
+    memory.note_shard(0, unwritten(30));
     memory.settle();
     assert_eq!(granted(&told), [1]);
 }
@@ -119,12 +119,12 @@ fn what_is_unwritten_keeps_requests_out_until_it_is_written() {
         unwritten: mib << 20,
         ..ShardBytes::default()
     };
-    memory.note_shard(1, unwritten(44));
+    memory.note_shard(1, unwritten(40));
     assert!(memory.is_short());
     memory.starve();
     memory.settle();
     assert_eq!(told.room.load(Ordering::Relaxed), 0);
-    memory.note_shard(1, unwritten(43));
+    memory.note_shard(1, unwritten(39));
     memory.settle();
     memory.settle();
     assert_eq!(told.room.load(Ordering::Relaxed), 1, "told once");
@@ -139,10 +139,10 @@ fn replies_get_shorter_the_more_are_held() {
     };
     check(0, Some(MAX_REPLY_BYTES));
     check(18, Some(2 << 20));
-    check(32, Some(256 << 10));
-    check(33, None);
+    check(29, Some(256 << 10));
+    check(30, None);
     check(100, None);
-    let held = memory.take(Kind::Replies, 33 * MIB);
+    let held = memory.take(Kind::Replies, 30 * MIB);
     memory.hold_back();
     assert!(memory.is_wanted() && !memory.is_short());
     drop(held);
@@ -177,10 +177,10 @@ fn the_tail_yields_to_everything_else() {
         let shards = 2;
         assert_eq!(memory.tail_bytes() * shards / MIB, expected_mib, "{kind:?}");
     };
-    check(Kind::Requests, 0, 22);
-    check(Kind::Requests, 55, 22);
-    check(Kind::LargeRequests, 67, 10);
-    check(Kind::ColdReads, 76, 1);
+    check(Kind::Requests, 0, 20);
+    check(Kind::Requests, 50, 20);
+    check(Kind::LargeRequests, 60, 10);
+    check(Kind::ColdReads, 69, 1);
     check(Kind::Journal, 100, 0);
 }
 

@@ -13,7 +13,7 @@ use super::groups::Groups;
 use super::histogram::{Counter, Histogram, HistogramSnapshot};
 use super::requests::api_name;
 use super::sheet::Sheet;
-use super::{PartitionSample, Sources, kafka_names};
+use super::{PartitionSample, Sources, compaction, kafka_names};
 use crate::config::MetricsView;
 
 /// Gathers everything when somebody scrapes.
@@ -216,6 +216,8 @@ impl Collect {
         ] {
             sheet.gauge(name, Some(Unit::Bytes), help, value)?;
         }
+        let now = (self.sources.clock)();
+        compaction::write(sheet, &store, now, self.view.kafka_names)?;
         let kinds = store.memory_by_kind.iter();
         sheet.gauges(
             "chronik_memory_held",

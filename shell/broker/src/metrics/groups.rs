@@ -1,6 +1,5 @@
 //! Consumer groups: who is in them, and how far behind they are.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -54,8 +53,6 @@ pub(super) struct Groups(Vec<Summed>);
 #[derive(Debug)]
 struct Summed {
     sample: GroupSample,
-    /// The id as it may stand in a label.
-    name: String,
     topics: BTreeMap<Arc<str>, TopicSum>,
 }
 
@@ -82,7 +79,7 @@ impl Groups {
                 state, group_type, ..
             } = &group.sample;
             let labels = [
-                ("group", &*group.name),
+                ("group", &*group.sample.group),
                 ("type", *group_type),
                 ("state", *state),
             ];
@@ -96,12 +93,7 @@ impl Groups {
         sheet.gauges("chronik_group_topic_lag_records", None, help, sums)?;
         let help = "At least so long ago the next record was made, in the partition that is furthest behind";
         let sums = self.of_topics("group", |sum| seconds(sum.lag_ms));
-        sheet.gauges(
-            "chronik_group_topic_lag",
-            Some(Unit::Seconds),
-            help,
-            sums,
-        )?;
+        sheet.gauges("chronik_group_topic_lag", Some(Unit::Seconds), help, sums)?;
         if !with_partitions {
             return Ok(());
         }
@@ -140,7 +132,7 @@ impl Groups {
 
     fn members(&self, sheet: &mut Sheet<'_>, name: &str, label: &'static str) -> fmt::Result {
         let groups = self.0.iter();
-        let members = groups.map(|group| ([(label, &*group.name)], group.sample.members));
+        let members = groups.map(|group| ([(label, &*group.sample.group)], group.sample.members));
         sheet.gauges(name, None, "Members of a group", members)
     }
 
@@ -152,7 +144,7 @@ impl Groups {
         self.0.iter().flat_map(move |group| {
             let topics = group.topics.iter();
             topics.map(move |(topic, sum)| {
-                let labels = [(label, &*group.name), ("topic", &**topic)];
+                let labels = [(label, &*group.sample.group), ("topic", &**topic)];
                 (labels, value(sum))
             })
         })
@@ -166,7 +158,7 @@ impl Groups {
         self.0.iter().flat_map(move |group| {
             let offsets = group.sample.offsets.iter();
             offsets.map(move |one| {
-                let names = [(label, &*group.name), ("topic", &*one.topic)];
+                let names = [(label, &*group.sample.group), ("topic", &*one.topic)];
                 let labels = OffsetLabels(names, [("partition", one.partition)]);
                 (labels, value(one))
             })
@@ -183,11 +175,7 @@ impl Summed {
             sum.lag_records = sum.lag_records.saturating_add(one.lag_records);
             sum.lag_ms = sum.lag_ms.max(one.lag_ms);
         }
-        Self {
-            name: escaped(&sample.group).into_owned(),
-            topics,
-            sample,
-        }
+        Self { topics, sample }
     }
 }
 
@@ -200,15 +188,6 @@ impl EncodeLabelSet for OffsetLabels<'_> {
         self.0.encode(encoder)?;
         self.1.encode(encoder)
     }
-}
-
-/// A label's value is written as it is, so what would end it is escaped here.
-fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(['\\', '"', '\n']) {
-        return Cow::Borrowed(text);
-    }
-    let text = text.replace('\\', r"\\");
-    Cow::Owned(text.replace('"', r#"\""#).replace('\n', r"\n"))
 }
 
 fn saturated(value: u64) -> i64 {

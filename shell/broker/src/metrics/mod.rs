@@ -1,6 +1,7 @@
 //! Metrics: plain counters that each have one writer, gathered when somebody scrapes.
 
 mod collect;
+mod compaction;
 mod counters;
 mod groups;
 mod histogram;
@@ -15,6 +16,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use chronik_model::{Mono, Offset, PartitionIndex, TopicName};
+use chronik_storage::compaction::CompactionStats;
 
 use crate::config::MetricsView;
 use collect::Collect;
@@ -55,6 +57,10 @@ pub(crate) struct StoreSample {
     pub(crate) journal_limit_bytes: u64,
     /// Bytes that the disk of the data directory still has.
     pub(crate) disk_free_bytes: u64,
+    /// What compactions have done.
+    pub(crate) compaction: CompactionStats,
+    /// Largest share of a log that could be compacted and was not yet.
+    pub(crate) max_dirty_percent: u64,
 }
 
 /// Where partitions are counted. Asked by the HTTP thread, once per scrape; it may take locks that

@@ -97,7 +97,9 @@ impl Groups {
             let Some(shard) = self.0.shard(usize::from(shard.0)) else {
                 return;
             };
-            let answered = step.iter().map(|it| shard.ahead_of(it.partition, it.offset));
+            let answered = step
+                .iter()
+                .map(|it| shard.ahead_of(it.partition, it.offset));
             let answered: Vec<_> = answered.collect();
             drop(shard);
             for (question, answer) in step.iter().zip(answered) {

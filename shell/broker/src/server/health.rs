@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chronik_model::{PartitionIndex, TopicName};
+use chronik_storage::compaction::CompactionStats;
 use serde_json::json;
 
 use super::directory::DataDirectory;
@@ -63,6 +64,9 @@ pub(super) fn store_sampler(
             ("unwritten", memory.unwritten()),
         ];
         memory_by_kind.extend(Kind::ALL.map(|kind| (kind.name(), memory.held(kind))));
+        let shards = || (0..hub.shard_count()).filter_map(|index| hub.shard(index));
+        let compactions = shards().map(|shard| shard.store().compaction_stats());
+        let dirt = shards().map(|shard| shard.store().max_dirty_percent());
         StoreSample {
             memory_used_bytes: memory.used(),
             memory_limit_bytes: memory.limit(),
@@ -70,6 +74,8 @@ pub(super) fn store_sampler(
             journal_used_bytes: hub.journal.used_files() * file_bytes,
             journal_limit_bytes,
             disk_free_bytes: free_bytes(&data_dir).unwrap_or(0),
+            compaction: compactions.fold(CompactionStats::default(), CompactionStats::merge),
+            max_dirty_percent: dirt.max().unwrap_or(0),
         }
     })
 }
