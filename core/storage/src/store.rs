@@ -655,17 +655,6 @@ impl LogStore {
         self.limits.tail_bytes = bytes;
     }
 
-    /// Bytes that were appended and wait for the journal to take them.
-    #[must_use]
-    pub fn open_bytes(&self) -> usize {
-        self.open.bytes()
-    }
-
-    /// Changes how much the hot tail may keep; what is above that goes with the next step.
-    pub const fn set_tail_bytes(&mut self, bytes: usize) {
-        self.limits.tail_bytes = bytes;
-    }
-
     /// Bytes that the hot tail keeps in memory.
     #[must_use]
     pub const fn resident_bytes(&self) -> usize {

@@ -52,7 +52,11 @@ async function produce(library, codec) {
   const records = counted(0, settings.full ? 5_000 : 500).map((number) => {
     return { value: `${'compressible '.repeat(40)}${number}` };
   });
-  equal(await send(library, topic, records, { codec }), { 0: 0 }, 'the first offset');
+  // Some libraries make one batch of everything that one call gets.
+  for (let start = 0; start < records.length; start += 500) {
+    const sent = await send(library, topic, records.slice(start, start + 500), { codec });
+    equal(sent, { 0: start }, 'the first offset');
+  }
   const got = await library.read(topic, { 0: 0 }, records.length);
   equal(got.map((record) => record.offset), counted(0, records.length), 'offsets');
   equal(values(got), values(records), `the values with ${codec}`);
