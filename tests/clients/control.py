@@ -19,6 +19,8 @@ class ControlServer:
 
     def __init__(self, broker: Broker):
         self._broker = broker
+        # What went wrong when a command was carried out, which the program may not tell.
+        self.failures: list[str] = []
         self._server = HTTPServer(("127.0.0.1", 0), self._handler())
 
     def __enter__(self) -> "ControlServer":
@@ -43,6 +45,8 @@ class ControlServer:
             "/start": self._start,
         }
 
+        failures = self.failures
+
         class Handler(BaseHTTPRequestHandler):
             timeout = REQUEST_DEADLINE_S
 
@@ -54,7 +58,8 @@ class ControlServer:
                     return
                 try:
                     command()
-                except Exception:
+                except Exception as error:
+                    failures.append(f"{self.path}: {error}")
                     self._answer(500, traceback.format_exc())
                 else:
                     self._answer(200, "ok")

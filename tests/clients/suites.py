@@ -181,7 +181,7 @@ def run(suite: str, broker: Broker, folder: Path) -> Outcome:
     outcome.seconds = round(time.monotonic() - began, 1)
 
     report = (folder / "stdout").read_text(errors="replace")
-    problems = _read_report(outcome, report, replace={prefix: "", broker.bootstrap: "BROKER"})
+    problems = _read_report(outcome, report, replace={prefix: "", broker.bootstrap: "BROKER"}) + control.failures
     if code is None:
         problems.append(f"no end after {limit:g} s")
     elif code != 0:

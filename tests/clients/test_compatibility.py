@@ -182,3 +182,4 @@ def test_a_broker_that_does_not_start_is_an_answer():
         asking.join(10.0)
 
     assert said and said[0].startswith("500") and "ended with 1" in said[0]
+    assert control.failures == ["/start: the broker ended with 1"]

@@ -162,17 +162,20 @@ func fill(t *T, topic, label string, partitions int32) []string {
 
 // once holds when every expected value is there once, and nothing else.
 func once(t *T, records [][]Record, expected []string, what string) {
-	counts := map[string]int{}
-	for _, record := range slices.Concat(records...) {
-		counts[string(record.Value)]++
+	places := map[string][]string{}
+	for member, part := range records {
+		for _, record := range part {
+			place := fmt.Sprintf("partition %d offset %d by member %d", record.Partition, record.Offset, member+1)
+			places[string(record.Value)] = append(places[string(record.Value)], place)
+		}
 	}
 	for _, value := range expected {
-		if counts[value] != 1 {
-			t.Fail("%s: %q was consumed %d times", what, value, counts[value])
+		if len(places[value]) != 1 {
+			t.Fail("%s: %q was consumed %d times: %v", what, value, len(places[value]), places[value])
 		}
-		delete(counts, value)
+		delete(places, value)
 	}
-	for value := range counts {
-		t.Fail("%s: %q was not expected", what, value)
+	for value := range places {
+		t.Fail("%s: %q was not expected: %v", what, value, places[value])
 	}
 }

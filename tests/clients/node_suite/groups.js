@@ -102,13 +102,18 @@ async function fill(library, topic, label, partitions) {
 
 /** Every expected value is there once, and nothing else. */
 function once(records, expected, what) {
-  const counts = new Map(expected.map((value) => [value, 0]));
-  for (const { value } of records.flat()) counts.set(String(value), (counts.get(String(value)) ?? 0) + 1);
+  const places = new Map(expected.map((value) => [value, []]));
+  for (const [member, part] of records.entries()) {
+    for (const { value, partition, offset } of part) {
+      const place = `partition ${partition} offset ${offset} by member ${member + 1}`;
+      places.set(String(value), [...(places.get(String(value)) ?? []), place]);
+    }
+  }
   const wanted = new Set(expected);
-  const wrong = [...counts].filter(([value, count]) => !wanted.has(value) || count !== 1);
-  if (wrong.length === 0) return;
-  const [value, count] = wrong[0];
-  throw new Error(`${what}: ${wrong.length} values missing, doubled or foreign; "${value}" was consumed ${count} times`);
+  for (const [value, found] of places) {
+    if (!wanted.has(value)) throw new Error(`${what}: "${value}" was not expected: ${found}`);
+    if (found.length !== 1) throw new Error(`${what}: "${value}" was consumed ${found.length} times: ${found}`);
+  }
 }
 
 async function groupOfTwo(library, cleanup) {

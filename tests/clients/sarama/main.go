@@ -89,8 +89,28 @@ func (lib library) Producer(options suite.ProducerOptions) (suite.Producer, erro
 	if options.Largest > 0 {
 		config.Producer.MaxMessageBytes = options.Largest
 	}
-	library, err := sarama.NewSyncProducer(brokers(), config)
-	return producer{library}, err
+	return newProducer(config)
+}
+
+// newProducer is connected when it starts. One that connects meanwhile may give a connection up with what it sent on
+// it, and send that again.
+func newProducer(config *sarama.Config) (producer, error) {
+	client, err := sarama.NewClient(brokers(), config)
+	if err != nil {
+		return producer{}, refused(err)
+	}
+	for _, broker := range client.Brokers() {
+		// Its answer tells of a connection that is there already.
+		_ = broker.Open(config)
+		if _, err := broker.Connected(); err != nil {
+			return producer{}, errors.Join(err, client.Close())
+		}
+	}
+	library, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		return producer{}, errors.Join(refused(err), client.Close())
+	}
+	return producer{library, client}, nil
 }
 
 func idempotent(config *sarama.Config) {
@@ -102,7 +122,14 @@ func idempotent(config *sarama.Config) {
 	config.Net.MaxOpenRequests = 1
 }
 
-type producer struct{ sarama.SyncProducer }
+type producer struct {
+	sarama.SyncProducer
+	client sarama.Client
+}
+
+func (producer producer) Close() error {
+	return errors.Join(producer.SyncProducer.Close(), producer.client.Close())
+}
 
 func (producer producer) Send(ctx context.Context, topic string, records []suite.Outgoing) ([]int64, error) {
 	messages := make([]*sarama.ProducerMessage, len(records))
@@ -235,24 +262,24 @@ func (lib library) ProduceOutdated(ctx context.Context, topic string) error {
 	config.Version = sarama.V0_9_0_1
 	config.ApiVersionsRequest = false
 	config.Producer.Retry.Max = 1
-	outdated, err := sarama.NewSyncProducer(brokers(), config)
+	outdated, err := newProducer(config)
 	if err != nil {
-		return refused(err)
+		return err
 	}
 	defer outdated.Close()
 	ctx, cancel := context.WithTimeout(ctx, outdatedTime)
 	defer cancel()
 	message := &sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder("outdated")}
-	return producer{outdated}.sendWithin(ctx, []*sarama.ProducerMessage{message})
+	return outdated.sendWithin(ctx, []*sarama.ProducerMessage{message})
 }
 
 func (lib library) Transaction(ctx context.Context, topic string, values []string, commit bool) error {
 	config := settings()
 	idempotent(config)
 	config.Producer.Transaction.ID = suite.Orders.Prefix + "transactions"
-	transactional, err := sarama.NewSyncProducer(brokers(), config)
+	transactional, err := newProducer(config)
 	if err != nil {
-		return refused(err)
+		return err
 	}
 	defer transactional.Close()
 	if err := transactional.BeginTxn(); err != nil {
@@ -262,7 +289,7 @@ func (lib library) Transaction(ctx context.Context, topic string, values []strin
 	for at, value := range values {
 		records[at].Value = []byte(value)
 	}
-	if _, err := (producer{transactional}).Send(ctx, topic, records); err != nil {
+	if _, err := transactional.Send(ctx, topic, records); err != nil {
 		return err
 	}
 	if commit {

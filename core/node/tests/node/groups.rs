@@ -10,8 +10,9 @@ use chronik_protocol::ApiKey;
 use chronik_protocol::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, FindCoordinatorRequest,
     FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
-    JoinGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
-    OffsetFetchResponse, StrBytes, SyncGroupRequest, SyncGroupResponse,
+    JoinGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, StrBytes, SyncGroupRequest,
+    SyncGroupResponse,
     join_group_request::JoinGroupRequestProtocol,
     offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
     offset_fetch_request::OffsetFetchRequestGroup,
@@ -203,6 +204,14 @@ fn fetch(sim: &mut Sim, connection: usize, group_id: &str) -> Result<Option<i64>
     fetched(&sim.wait(call))
 }
 
+/// How many groups there are.
+fn listed(sim: &mut Sim, connection: usize) -> usize {
+    let request = ListGroupsRequest::default();
+    let response: ListGroupsResponse = sim.call(connection, ApiKey::ListGroups, 4, &request);
+    assert_eq!(response.error_code, NONE);
+    response.groups.len()
+}
+
 #[test]
 fn members_join_through_all_frontends_on_all_shards() {
     for seed in seeds(10) {
@@ -379,22 +388,19 @@ fn a_coordinator_says_that_it_loads_until_its_segments_are_read() {
         let one = sim.connect(0);
         let topic = sim.create(one, "t", 1, &[]);
         find(&mut sim, one);
-        // More than one segment for some of the groups.
-        for (offset, group_id) in (1..=60).zip(["g1", "g0"].into_iter().cycle()) {
-            let call = send_commit(&mut sim, one, group_id, topic, offset);
+        // More than one segment in each partition, with nothing in them that compaction takes.
+        let ids: Vec<String> = (0..120).map(|number| format!("h{number}")).collect();
+        for (id, offset) in ids.iter().zip(1..) {
+            let call = send_commit(&mut sim, one, id, topic, offset);
             assert_eq!(commit_error(&mut sim, call), NONE);
         }
         sim.settle();
         sim.disk.held = true;
         sim.crash(seed % 2 == 0);
         let (one, other) = (sim.connect(0), sim.connect(1));
-        for (group_id, connection) in [("g0", one), ("g1", other)] {
-            assert_eq!(
-                fetch(&mut sim, connection, group_id),
-                Err(LOADING),
-                "seed {seed}"
-            );
-            let call = send_commit(&mut sim, connection, group_id, topic, 1000);
+        for (id, connection) in ids.iter().zip([one, other, one, other, one, other]) {
+            assert_eq!(fetch(&mut sim, connection, id), Err(LOADING), "seed {seed}");
+            let call = send_commit(&mut sim, connection, id, topic, 1000);
             assert_eq!(commit_error(&mut sim, call), LOADING);
         }
         let member = Member::new(&mut sim, 0, "g0");
@@ -404,13 +410,19 @@ fn a_coordinator_says_that_it_loads_until_its_segments_are_read() {
         // A member that was there before goes on as if nothing was.
         assert_eq!(member.heartbeat(&mut sim), NONE);
         sim.disk.held = false;
-        let steps = sim.rng.below(6);
+        let steps = sim.rng.below(12);
         sim.run_steps(steps);
-        let early = fetch(&mut sim, one, "g0");
-        assert!([Err(LOADING), Ok(Some(60))].contains(&early), "{early:?}");
+        for (id, offset) in ids.iter().zip(1..).step_by(7) {
+            let early = fetch(&mut sim, one, id);
+            assert!(
+                [Err(LOADING), Ok(Some(offset))].contains(&early),
+                "seed {seed} {id}: {early:?}"
+            );
+        }
         sim.settle();
-        assert_eq!(fetch(&mut sim, one, "g0"), Ok(Some(60)), "seed {seed}");
-        assert_eq!(fetch(&mut sim, other, "g1"), Ok(Some(59)), "seed {seed}");
+        for (id, offset) in ids.iter().zip(1..) {
+            assert_eq!(fetch(&mut sim, other, id), Ok(Some(offset)), "seed {seed}");
+        }
         sim.settle();
         sim.check_all_answered();
         assert_eq!(sim.node.warnings, Vec::<String>::new());
@@ -489,6 +501,8 @@ fn groups_end_with_the_topic_that_holds_them() {
         for group_id in GROUPS {
             assert_eq!(fetch(&mut sim, one, group_id), Ok(None), "seed {seed}");
         }
+        // Nothing of the old topic has come into the new one, by way of a read under way.
+        assert_eq!(listed(&mut sim, one), 0, "seed {seed}");
         sim.settle();
         sim.check_all_answered();
         assert_eq!(sim.node.warnings, Vec::<String>::new());
