@@ -114,6 +114,9 @@ mod tests {
         coordinator
     }
 
+    /// A group, and what it committed by topic and partition.
+    type Expected<'a> = (&'a str, &'a [(&'a str, i32, i64)]);
+
     #[test]
     fn groups_come_in_order_with_all_they_committed() {
         let coordinator = coordinator(&[
@@ -122,7 +125,7 @@ mod tests {
             ("b", "s", 0, 2),
             ("b", "t", 1, 6),
         ]);
-        let check = |after, expected: &[(&str, &[(&str, i32, i64)])]| {
+        let check = |after, expected: &[Expected<'_>]| {
             let found: Vec<_> = coordinator.status(after).collect();
             let found: Vec<_> = found
                 .iter()

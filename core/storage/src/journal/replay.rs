@@ -270,15 +270,26 @@ impl Replay {
         // The unreadable frame may be the last of its file, or the first of the next one.
         let next = (file + 1) % self.file_count.max(1);
         let mut starts = (next..self.file_count).chain(0..next);
-        if let Some(next) = starts.next()
-            && self
-                .frame_at(disk, next, 0)?
-                .is_some_and(|frame| vouches(&frame))
-        {
+        let first = match starts.next() {
+            Some(next) => self.frame_at(disk, next, 0)?,
+            None => None,
+        };
+        if first.as_ref().is_some_and(vouches) {
             return Err(damaged(file, position));
         }
         if self.vouched(disk, (next, step), link, &vouches)? {
-            return Err(damaged(next, 0));
+            // A first frame that is whole and later lies behind the unreadable one, though it was
+            // written too early to vouch for it.
+            let is_later = |frame: &Frame| {
+                frame.header.link.incarnation == link.incarnation
+                    && frame.header.link.sequence > link.sequence
+            };
+            let lies_before = first.as_ref().is_some_and(is_later);
+            return Err(if lies_before {
+                damaged(file, position)
+            } else {
+                damaged(next, 0)
+            });
         }
         for other in starts.filter(|other| *other != file) {
             if self
