@@ -100,7 +100,8 @@ def main(arguments: list[str]) -> int:
     missing = sorted(set(suites.names()) - {one.suite for one in outcomes})
     short = sorted(one.suite for one in outcomes if one.profile != "full")
     if arguments or missing or short:
-        print(f"the page needs a full run of every suite; without: {missing}; short: {short}", file=sys.stderr)
+        lacking = [*missing, *short]
+        print(f"the page needs a full run of every suite; there is none of: {lacking}", file=sys.stderr)
         return 1
     PAGE.write_text(render(outcomes))
     print(f"wrote {PAGE.relative_to(REPOSITORY)}")

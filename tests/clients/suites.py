@@ -122,7 +122,7 @@ class Outcome:
         return sum(one.result == result for one in self.checks)
 
     def save(self) -> None:
-        """Writes target/compatibility/<suite>.json; results of a peer lie in a folder of the peer's name."""
+        """Writes <suite>.json."""
         path = results_folder() / f"{self.suite}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
@@ -134,7 +134,9 @@ class Outcome:
 
 
 def results_folder() -> Path:
-    return RESULTS_FOLDER if PEER == "chronik" else RESULTS_FOLDER / PEER
+    """Where results of this peer and profile lie. Full runs of Chronik, of which the page is made, lie on top."""
+    folder = RESULTS_FOLDER if PEER == "chronik" else RESULTS_FOLDER / PEER
+    return folder if PROFILE == "full" else folder / PROFILE
 
 
 def forget(suite: str) -> None:

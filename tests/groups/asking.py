@@ -48,7 +48,7 @@ class Asker:
         answer = self.ask(wire.HEARTBEAT, protocol.HEARTBEAT_VERSION, protocol.heartbeat(who))
         return protocol.parse_heartbeat(answer)
 
-    def commit(self, who: Identity, topic: str, offsets: dict[int, int], metadata: str = "") -> list[int]:
+    def commit(self, who: Identity, topic: str, offsets: dict[int, int], metadata: str = "") -> dict[int, int]:
         body = protocol.commit(who, topic, offsets, metadata)
         return protocol.parse_commit(self.ask(wire.OFFSET_COMMIT, protocol.COMMIT_VERSION, body))
 

@@ -115,10 +115,10 @@ def commit(who: Identity, topic: str, offsets: dict[int, int], metadata: str = "
     return _identity(who) + array([string(topic) + array(partitions)])
 
 
-def parse_commit(body: bytes) -> list[int]:
-    """One error for each partition."""
+def parse_commit(body: bytes) -> dict[int, int]:
+    """The error of each partition."""
     _throttle, topics = wire.decode(["i", ["s", ["i", "h"]]], body)
-    return [error for _topic, partitions in topics for _index, error in partitions]
+    return {index: error for _topic, partitions in topics for index, error in partitions}
 
 
 def long_commit(who: Identity, topic: str, partition: int, offset: int, metadata: str) -> bytes:

@@ -125,7 +125,7 @@ def commit_from_outside(broker: Broker, topic: str, numbers: range) -> None:
 
 def take_commit(connection: wire.Connection) -> None:
     _number, body = connection.receive()
-    assert protocol.parse_commit(body) == [protocol.NONE]
+    assert protocol.parse_commit(body) == {0: protocol.NONE}
 
 
 def resident_bytes(broker: Broker) -> int:
