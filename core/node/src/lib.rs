@@ -21,17 +21,19 @@ pub use chronik_controller::{
     ControllerConfig, Endpoint, IncarnationId, MetadataDelta, Recovered as RecoveredMetadata,
     RegisterBroker, SnapshotPolicy,
 };
+pub use chronik_coordinator::{CommittedOffset, GroupStatus};
 pub use chronik_protocol::frame::{FrameError, FrameLimits, FrameReader};
 pub use config_validator::{RegistryValidator, controller_settings, snapshot_policy};
 pub use frontend::{
     CloseReason, Frontend, FrontendConfig, FrontendInput, FrontendOutput, Observation,
 };
 pub use messages::{
-    ActiveProducer, ConnectionId, FetchPart, FetchParts, FetchedPart, FrontendId, PartitionAnswer, PartitionOp,
-    Peer, Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest, Ticket,
+    ActiveProducer, ConnectionId, FetchPart, FetchParts, FetchedPart, FrontendId, PartitionAnswer,
+    PartitionOp, Peer, Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest, Ticket,
 };
 pub use metadata_snapshot::{MetadataTrim, SnapshotId, Snapshots};
 pub use quorum::{Quorum, QuorumInput, QuorumOutput, SnapshotWritten};
-pub use chronik_coordinator::{CommittedOffset, GroupStatus};
-pub use shard::{Ahead, GroupCursor, PartitionStatus, Shard, ShardConfig, ShardInput, ShardOutputs, TrimAnswer};
+pub use shard::{
+    Ahead, GroupCursor, PartitionStatus, Shard, ShardConfig, ShardInput, ShardOutputs, TrimAnswer,
+};
 pub use view::{ClusterView, Identity, ViewBuilder};

@@ -248,10 +248,7 @@ fn grow(buffer: &mut BytesMut, size: usize, more: usize) {
     }
     let doubled = buffer.capacity().saturating_mul(2);
     let capacity = if doubled >= size / 2 { size } else { doubled };
-    let capacity = capacity
-        .max(FIRST_CAPACITY)
-        .max(needed)
-        .min(size);
+    let capacity = capacity.max(FIRST_CAPACITY).max(needed).min(size);
     let mut larger = BytesMut::with_capacity(capacity);
     larger.put_slice(buffer);
     *buffer = larger;

@@ -19,9 +19,9 @@ use chronik_storage::store::Append;
 use rustc_hash::FxHashMap;
 
 use super::{Shard, ShardOutputs};
-pub use status::{Ahead, GroupCursor};
 use crate::messages::{PartitionAnswer, ShardReply, Ticket};
 use crate::view::{ClusterView, ViewTopics};
+pub use status::{Ahead, GroupCursor};
 
 /// The topic in which groups are kept.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
