@@ -70,6 +70,28 @@ class Roll:
         return False
 
 
+class Swap:
+    """A file appeared that compaction writes to put in the place of others: its name has a generation."""
+
+    def __init__(self, data_dir: Path):
+        self.watch = Watch()
+        topics = data_dir / "topics"
+        # The server makes it when the first segment is written.
+        topics.mkdir(exist_ok=True)
+        self.watch.add(topics, IN_CREATE)
+        for directory in topics.iterdir():
+            self.watch.add(directory, IN_CREATE)
+
+    def wait(self, _pid: int, until: float) -> bool:
+        while time.monotonic() < until:
+            for _mask, directory, name in self.watch.events(0.1):
+                if directory.name == "topics":
+                    self.watch.add(directory / name, IN_CREATE)
+                elif name.endswith(".log") and name.count(".") > 1:
+                    return True
+        return False
+
+
 class Checkpoint:
     """The file of a new checkpoint appeared."""
 
@@ -129,7 +151,14 @@ class Commit:
         return False
 
 
-MOMENTS = {"roll": Roll, "checkpoint": Checkpoint, "snapshot": Snapshot, "recovery": Recovery, "commit": Commit}
+MOMENTS = {
+    "roll": Roll,
+    "swap": Swap,
+    "checkpoint": Checkpoint,
+    "snapshot": Snapshot,
+    "recovery": Recovery,
+    "commit": Commit,
+}
 
 
 def main() -> None:
