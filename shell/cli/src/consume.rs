@@ -331,37 +331,43 @@ impl Consumer<'_> {
             let unreadable = unreadable(&self.args.topic, index, position.next);
             let batch = batch.map_err(unreadable)?;
             batch.check_crc().map_err(unreadable)?;
-            self.print_batch(index, position, &batch)?;
-            position.next = position.next.max(batch.header().next_offset());
+            let next = self.print_batch(index, position, &batch)?;
+            position.next = position.next.max(next);
+            if self.is_done() {
+                break;
+            }
         }
         self.positions.insert(index, position);
         Ok(self.printed > printed_before)
     }
 
-    /// Prints the records from the position to the end; a batch may begin before the one and end
-    /// after the other. Control records are for brokers and clients, not for people.
+    /// Prints the records from the position to the end, and returns where to go on; a batch may begin
+    /// before the one and end after the other. Control records are for brokers and clients, not for
+    /// people.
     fn print_batch(
         &mut self,
         index: PartitionIndex,
         position: Position,
         batch: &BatchView<'_>,
-    ) -> Result<(), CliError> {
+    ) -> Result<Offset, CliError> {
+        let behind = batch.header().next_offset();
         if batch.header().is_control() {
-            return Ok(());
+            return Ok(behind);
         }
         let unreadable = unreadable(&self.args.topic, index, position.next);
         for record in records(batch, &mut self.scratch, DECOMPRESS_LIMITS).map_err(unreadable)? {
             let record = record.map_err(unreadable)?;
             let at_end = position.end.is_some_and(|end| record.offset >= end);
             if at_end || self.args.count.is_some_and(|count| self.printed >= count) {
-                return Ok(());
+                // A group goes on with the first record that was not printed.
+                return Ok(record.offset);
             }
             if record.offset >= position.next {
                 write_record(&self.args.topic, index, &record, self.format, self.out)?;
                 self.printed += 1;
             }
         }
-        Ok(())
+        Ok(behind)
     }
 
     /// An offset given by the person is wrong; one reached by reading was deleted by retention,
