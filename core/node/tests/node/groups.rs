@@ -5,13 +5,16 @@ mod asking;
 
 use std::collections::BTreeMap;
 
-use chronik_model::ErrorCode;
+use chronik_model::{ErrorCode, TopicId};
 use chronik_node::ShardInput;
-use chronik_protocol::messages::{JoinGroupResponse, OffsetCommitResponse, OffsetFetchResponse};
+use chronik_protocol::messages::{
+    JoinGroupResponse, OffsetCommitResponse, OffsetFetchResponse, ProduceResponse,
+};
 
-use crate::harness::client::{Call, Topic};
+use crate::harness::client::{Call, Topic, produce_errors};
 use crate::harness::node::{From, Options};
 use crate::harness::{Sim, seeds};
+use crate::produce::plain;
 use asking::{
     Member, NONE, commit_error, consumer_heartbeat, fetch, fetched, find, listed, send_commit,
     send_fetch, settle_group,
@@ -32,6 +35,22 @@ fn options() -> Options {
         ],
         ..Options::default()
     }
+}
+
+#[test]
+fn clients_do_not_write_what_coordinators_read() {
+    let mut sim = Sim::with(1, options());
+    let admin = sim.connect(0);
+    find(&mut sim, admin);
+    let topic = Topic {
+        name: OFFSETS_TOPIC,
+        id: TopicId::ZERO,
+    };
+    let part = (0, plain(&mut sim));
+    let call = sim.produce(admin, topic, 1, &[part]).unwrap();
+    let response: ProduceResponse = sim.wait(call);
+    let refused = ErrorCode::InvalidTopicException.code();
+    assert_eq!(produce_errors(&response), [refused]);
 }
 
 #[test]
@@ -217,7 +236,7 @@ fn a_coordinator_says_that_it_loads_until_its_segments_are_read() {
             assert_eq!(commit_error(&mut sim, call), NONE);
         }
         sim.settle();
-        sim.disk.held = true;
+        sim.disk_held = true;
         sim.crash(seed % 2 == 0);
         let (one, other) = (sim.connect(0), sim.connect(1));
         for (id, connection) in ids.iter().zip([one, other, one, other, one, other]) {
@@ -231,7 +250,7 @@ fn a_coordinator_says_that_it_loads_until_its_segments_are_read() {
         assert_eq!(refused.error_code, LOADING);
         // A member that was there before goes on as if nothing was.
         assert_eq!(member.heartbeat(&mut sim), NONE);
-        sim.disk.held = false;
+        sim.disk_held = false;
         let steps = sim.rng.below(12);
         sim.run_steps(steps);
         for (id, offset) in ids.iter().zip(1..).step_by(7) {
@@ -307,7 +326,7 @@ fn groups_end_with_the_topic_that_holds_them() {
         };
         if seed % 2 == 0 {
             // Its coordinators are still being loaded.
-            sim.disk.held = true;
+            sim.disk_held = true;
             sim.crash(false);
         }
         let one = sim.connect(0);
@@ -318,7 +337,7 @@ fn groups_end_with_the_topic_that_holds_them() {
         }
         assert_eq!(fetch(&mut sim, one, "g0"), Err(NOT_COORDINATOR));
         find(&mut sim, one);
-        sim.disk.held = false;
+        sim.disk_held = false;
         sim.settle();
         for group_id in GROUPS {
             assert_eq!(fetch(&mut sim, one, group_id), Ok(None), "seed {seed}");
