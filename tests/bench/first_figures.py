@@ -3,8 +3,8 @@
     target/venv/bin/python tests/bench/first_figures.py [--rounds 3] [--seconds 10] [--json FILE] [--only NAME]...
 
 Each round starts every system once, on an empty directory, in the order A B C, A B C, ... so that a slow minute of the
-machine hits all of them. Before each workload is measured it runs unmeasured, which a JVM needs more than we do. Load
-generators are compiled from this folder (needs gcc and librdkafka-dev) and share the machine with the server.
+machine hits all of them. Before each workload is measured it runs unmeasured, which a JVM needs more than we do. The
+load comes from chronik-bench (CHRONIK_BENCH names another binary than that of the release build), on the same machine.
 
 Kafka appears twice, because it acknowledges from the page cache unless a topic says flush.messages=1; Chronik
 acknowledges only what is on disk. Printed is a Markdown table: the median of the rounds and, in brackets, the lowest
@@ -32,23 +32,13 @@ from clients.reading import create_topic
 
 RECORD_BYTES = 256
 PARTITIONS = 16
-BUILD_DIR = REPOSITORY / "target/bench"
-SOURCES = {"rawproduce": [], "rdbench": ["-lrdkafka"]}
+BENCH = Path(os.environ.get("CHRONIK_BENCH", REPOSITORY / "target/release/chronik-bench"))
 RUN_DEADLINE_S = 600
 READY_DEADLINE_S = 30
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 # Batches of about 1 MB, as a bulk load sends them.
-BULK = [
-    "acks=all",
-    "linger.ms=100",
-    "batch.size=1000000",
-    "batch.num.messages=100000",
-    "queue.buffering.max.kbytes=262144",
-]
-BULK += ["queue.buffering.max.messages=1000000", "compression.type=none"]
-# Librdkafka reads ahead far enough that the server sets the pace.
-READ = ["fetch.message.max.bytes=4194304", "queued.min.messages=1000000", "enable.partition.eof=false"]
+BULK = ["--linger-ms", 100, "--batch-size", 1_000_000, "-c", 1_000_000]
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,6 @@ SYSTEMS = [
 
 def main() -> None:
     options = parse()
-    build()
     chosen = [s for s in SYSTEMS if not options.only or s.name in options.only]
     results: dict[str, dict[str, list[dict]]] = {s.name: {} for s in chosen}
     for round_number in range(1, options.rounds + 1):
@@ -108,19 +97,17 @@ def workloads(options: argparse.Namespace) -> list[Workload]:
     def closed_loop(connections: int, window: int) -> Callable[[Broker, str, bool], dict]:
         def run(broker: Broker, topic: str, warming: bool) -> dict:
             seconds = options.warmup if warming else options.seconds
-            unmeasured_s = 0
-            return client(
-                "rawproduce", broker.port, topic, PARTITIONS, connections, window, unmeasured_s, seconds, RECORD_BYTES
-            )
+            shape = ["--connections", connections, "--pipeline", window, "-d", f"{seconds}s", "--warmup", 0]
+            return load(broker, topic, "--driver", "native", *shape)
 
         return run
 
     def bulk_write(broker: Broker, topic: str, warming: bool) -> dict:
         count = options.records // 2 if warming else options.records
-        return client("rdbench", "produce", broker.bootstrap, topic, count, RECORD_BYTES, *BULK)
+        return load(broker, topic, "--message-count", count, *BULK)
 
     def bulk_read(broker: Broker, topic: str, _warming: bool) -> dict:
-        return client("rdbench", "consume", broker.bootstrap, topic, options.records, PARTITIONS, *READ)
+        return load(broker, topic, "--mode", "consume", "--message-count", options.records)
 
     return [
         Workload("1 connection, 1 in flight", closed_loop(1, 1)),
@@ -182,22 +169,18 @@ def peak_rss_mb(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
 
 
-def client(program: str, *arguments: str | int) -> dict:
-    """Runs a load generator and returns the JSON it prints."""
-    command = [str(BUILD_DIR / program), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=RUN_DEADLINE_S)
-    if result.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} exited with {result.returncode}:\n{result.stderr[-2_000:]}")
-    return json.loads(result.stdout)
-
-
-def build() -> None:
-    """Compiles the load generators."""
-    BUILD_DIR.mkdir(parents=True, exist_ok=True)
-    for name, libraries in SOURCES.items():
-        source = Path(__file__).parent / f"{name}.c"
-        flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-std=gnu17"]
-        subprocess.run(["gcc", *flags, "-o", BUILD_DIR / name, source, *libraries], check=True)
+def load(broker: Broker, topic: str, *arguments: str | int) -> dict:
+    """Runs the load generator and returns its figures."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as result:
+        command = [str(BENCH), "-b", broker.bootstrap, "--topic", topic, "-s", str(RECORD_BYTES), "--json", result.name]
+        command += map(str, arguments)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=RUN_DEADLINE_S)
+        if ended.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)} exited with {ended.returncode}:\n{ended.stderr[-2_000:]}")
+        figures = json.loads(Path(result.name).read_text())["results"]
+    latency = figures["latency"] or {}
+    percentiles = {name: latency[f"{name}_ms"] for name in ("p50", "p99") if latency}
+    return {"records": figures["records"], "records_per_s": figures["records_per_s"]} | percentiles
 
 
 def machine() -> str:
@@ -219,8 +202,8 @@ def print_table(results: dict[str, dict[str, list[dict]]]) -> None:
     for name in names:
         for system, rows in results.items():
             rounds = rows[name]
-            cells = [spread(rounds, "records_per_s", "{:,.0f}"), spread(rounds, "p50_us", "{:.2f}", 1e3)]
-            cells += [spread(rounds, "p99_us", "{:.2f}", 1e3), spread(rounds, "cpu_s_per_million", "{:.2f}")]
+            cells = [spread(rounds, "records_per_s", "{:,.0f}"), spread(rounds, "p50", "{:.2f}")]
+            cells += [spread(rounds, "p99", "{:.2f}"), spread(rounds, "cpu_s_per_million", "{:.2f}")]
             print(f"| {name} | {system} | {' | '.join(cells)} |")
     print("\n| System | Ready on an empty directory, ms | Peak memory, MB |")
     print("| --- | ---: | ---: |")
@@ -229,9 +212,9 @@ def print_table(results: dict[str, dict[str, list[dict]]]) -> None:
         print(f"| {system} | {ready} | {memory} |")
 
 
-def spread(rounds: list[dict], key: str, form: str, divisor: float = 1) -> str:
+def spread(rounds: list[dict], key: str, form: str) -> str:
     """Median, lowest and highest of one figure over the rounds."""
-    values = [figures[key] / divisor for figures in rounds if key in figures]
+    values = [figures[key] for figures in rounds if key in figures]
     if not values:
         return ""
     show = form.format

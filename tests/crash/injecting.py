@@ -50,7 +50,10 @@ class Strace:
 
 
 class FailingCalls(Strace):
-    """While entered, some of the calls on these files fail; at least one must have in the end."""
+    """While entered, some of the calls on these files (of all files, without any) fail; at least one must have."""
+
+    # What strace says behind a call that it has changed.
+    mark = "(INJECTED)"
 
     def __init__(self, broker: Broker, files: Iterable[Path], calls: str, fault: str):
         named = [argument for path in files for argument in ("-P", str(path))]
@@ -59,4 +62,17 @@ class FailingCalls(Strace):
     def __exit__(self, *exc) -> None:
         super().__exit__(*exc)
         if exc[0] is None:
-            assert "(INJECTED)" in self.log_path.read_text(), "strace made no call fail"
+            assert self.happened(), f"strace marked no call with {self.mark}"
+
+    def happened(self) -> bool:
+        """Whether a call was changed so far."""
+        return self.mark in self.log_path.read_text()
+
+
+class SlowCalls(FailingCalls):
+    """While entered, all of the calls on these files take longer; `where` is "enter" or "exit"."""
+
+    mark = "(DELAYED)"
+
+    def __init__(self, broker: Broker, files: Iterable[Path], calls: str, where: str, seconds: float):
+        super().__init__(broker, files, calls, f"delay_{where}={int(seconds * 1e6)}")

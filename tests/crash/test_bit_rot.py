@@ -10,8 +10,8 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka.admin import OffsetSpec
-from filled import PARTITIONS, TOPIC, Filled
 from cuts import flip
+from filled import PARTITIONS, TOPIC, Filled
 from refusing import refusal, refusal_or_start
 
 from clients.deadline import Deadline

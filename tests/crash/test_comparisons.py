@@ -1,8 +1,11 @@
-"""The comparison behind the kill rounds notices every kind of damage; without this their passing would prove little."""
+"""The comparisons behind kills and loads notice every kind of damage; without this their passing would prove little."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
+from committing import Group, Member
+from load import Reader
 
 from clients.producing import Sent, assert_kept
 from clients.reading import Entry
@@ -53,3 +56,65 @@ DAMAGED: dict[str, Callable[[], list[list[Entry]]]] = {
 def test_damage_is_noticed(damaged: Callable[[], list[list[Entry]]]):
     with pytest.raises(AssertionError):
         assert_kept(SENT, ACKS, damaged())
+
+
+NOBODY = "127.0.0.1:1"
+
+
+def message(offset: int, value: bytes = b"value", error: str | None = None) -> SimpleNamespace:
+    """What a consumer hands over of partition 0."""
+    fields = {"topic": "topic", "partition": 0, "offset": offset, "key": b"key", "value": value, "error": error}
+    return SimpleNamespace(**{name: lambda held=held: held for name, held in fields.items()})
+
+
+def test_a_reader_takes_every_offset_once_and_in_order():
+    reader = Reader(NOBODY, ["topic"])
+    for offset in range(3):
+        reader.note(message(offset))
+    assert not reader.problems and len(reader.seen["topic", 0]) == 3
+
+
+@pytest.mark.parametrize("then", [message(0), message(2), message(1, error="out of range")])
+def test_a_reader_notices_what_must_not_come(then):
+    reader = Reader(NOBODY, ["topic"])
+    reader.note(message(0))
+    reader.note(then)
+    assert len(reader.problems) == 1
+
+
+@pytest.fixture
+def group() -> Group:
+    return Group(NOBODY, "group", "classic", "topic", partitions=1, members=1)
+
+
+@pytest.fixture
+def member(group: Group) -> Member:
+    (one,) = group.members
+    return one
+
+
+def test_a_member_goes_on_where_the_group_is(group: Group, member: Member):
+    group.confirmed[0] = 2
+    member.note_assigned([0])
+    for offset in (2, 3, 4):
+        member.note(0, offset)
+    group.check()
+
+
+@pytest.mark.parametrize(("confirmed", "offsets"), [(2, [1]), (2, [2, 4]), (0, [0, 0])])
+def test_a_member_notices_commits_that_went_back_and_gaps(group: Group, member: Member, confirmed: int, offsets):
+    group.confirmed[0] = confirmed
+    member.note_assigned([0])
+    for offset in offsets:
+        member.note(0, offset)
+    with pytest.raises(AssertionError):
+        group.check()
+
+
+@pytest.mark.parametrize("read", [{0, 2}, {0, 1}, {0, 1, 2, 3}])
+def test_records_that_no_member_read_are_missed(group: Group, read: set[int]):
+    group.read[0] = {0, 1, 2}
+    group.check_read([3])
+    group.read[0] = read
+    with pytest.raises(AssertionError):
+        group.check_read([3])

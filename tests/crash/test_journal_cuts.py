@@ -3,8 +3,8 @@
 import random
 
 import pytest
-from filled import Filled
 from cuts import CUTS, cut_last, flip, overwrite
+from filled import Filled
 from refusing import refusal
 
 from clients.journal import FRAME_ALIGNMENT, FRAME_HEADER_BYTES, Chain, Frame

@@ -1,5 +1,5 @@
 //! Chores of this repository, in plain Rust so that nothing else has to be installed:
-//! `cargo xtask check`, `cargo xtask tidy`, `cargo xtask fix`.
+//! `cargo xtask check`, `cargo xtask tidy`, `cargo xtask fix`, `cargo xtask mutants`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 )]
 
 mod check;
+mod mutants;
 mod tidy;
 
 use std::process::ExitCode;
@@ -16,7 +17,10 @@ usage: cargo xtask <command>
 
   check [--no-test]   everything that must hold before a push; changes no file
   tidy                the repository's own rules alone; a second or two
-  fix                 format and apply clippy's machine-made suggestions";
+  fix                 format and apply clippy's machine-made suggestions
+  mutants [NAME...]   whether the simulator finds every deliberate bug; all of them takes a while
+    --quick           begin with the seeds in docs/simulation.md, and do not look far
+    --write           put the table into docs/simulation.md";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +30,9 @@ fn main() -> ExitCode {
         ["check", "--no-test"] => check::check(check::Tests::Skip),
         ["tidy"] => tidy::run(),
         ["fix"] => check::fix(),
+        ["mutants", options @ ..] => {
+            mutants::Options::parse(options).and_then(|options| mutants::run(&options))
+        }
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chronik_model::rng::Rng;
-use chronik_model::{Mono, NodeId, Now, Offset};
+use chronik_model::{Mono, NodeId, Now, Offset, mutant};
 
 use crate::codec::DecodeError;
 use crate::consensus::{Consensus, ConsensusSnapshot, Entry, Recovered};
@@ -238,7 +238,11 @@ impl Controller {
             return self.reply_not_controller(ticket, out);
         };
         let offset = active.pending.offset();
-        if offset <= applied {
+        let mut hasty = mutant!(MetadataAnsweredEarly);
+        if matches!(request, ControllerRequest::AllocateProducerIds(_)) {
+            hasty |= mutant!(ProducerIdsAnsweredEarly);
+        }
+        if hasty || offset <= applied {
             out.push(ControllerOutput::Reply {
                 ticket,
                 reply,

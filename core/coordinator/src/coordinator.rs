@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use chronik_model::rng::Rng;
-use chronik_model::{ErrorCode, Mono, Now};
+use chronik_model::{ErrorCode, Mono, Now, mutant};
 
 use crate::classic::{ClassicGroup, start_session};
 use crate::config::GroupConfig;
@@ -57,7 +57,21 @@ impl GroupCoordinator {
     /// # Errors
     /// The record is of no known kind, or damaged.
     pub fn replay(&mut self, record: &Record) -> Result<(), String> {
+        if mutant!(TombstonesIgnored) && record.value.is_none() {
+            return Ok(());
+        }
         let record = CoordinatorRecord::decode(record).map_err(|error| error.to_string())?;
+        if let CoordinatorRecord::OffsetCommit {
+            group_id,
+            topic,
+            partition,
+            ..
+        } = &record
+            && mutant!(OlderCommitWins)
+            && self.offsets.get(group_id, topic, *partition).is_some()
+        {
+            return Ok(());
+        }
         self.apply(record)
     }
 

@@ -6,6 +6,7 @@ pub mod compression;
 pub mod config;
 pub mod error_code;
 pub mod ids;
+pub mod mutant;
 pub mod offset;
 pub mod rng;
 pub mod time;

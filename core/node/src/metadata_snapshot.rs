@@ -51,7 +51,7 @@ impl SnapshotId {
     }
 
     /// Offset in the metadata log of the first entry that is not included.
-    fn end(self) -> Offset {
+    pub(crate) fn end(self) -> Offset {
         Offset(i64::try_from(self.index).unwrap_or(i64::MAX))
     }
 }

@@ -10,7 +10,7 @@ use chronik_controller::{
     ControllerOutput, ControllerReply, ControllerRequest, Entry, HardState, MetadataDelta,
     OpenError, RegisterBroker,
 };
-use chronik_model::{Mono, Now, Offset};
+use chronik_model::{Mono, Now, Offset, mutant};
 
 use crate::messages::{FrontendId, Ticket};
 use crate::metadata_log::Loaded;
@@ -245,6 +245,10 @@ impl Quorum {
                     let id = SnapshotId { index, term };
                     self.writing = Some(id);
                     out.push(QuorumOutput::Snapshot { id, bytes });
+                    if mutant!(MetadataTrimmedEarly) {
+                        let (start, remove) = (id.end(), Vec::new());
+                        out.push(QuorumOutput::Trim(MetadataTrim { start, remove }));
+                    }
                 }
                 // Which index that is follows from the snapshots that are kept.
                 ControllerOutput::TruncateBefore { index: _ } => {

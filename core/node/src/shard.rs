@@ -128,7 +128,8 @@ pub struct ShardOutputs {
 pub struct TrimAnswer {
     /// The shard.
     pub shard: ShardId,
-    /// Everything is durable in the segments: the answer to [`ShardInput::Flush`].
+    /// Everything is durable in the segments: the answer to [`ShardInput::Flush`], but of a directory
+    /// that is offline.
     pub clean: bool,
     /// Where its logs can be recovered from.
     pub logs: Vec<LogCheckpoint>,
@@ -337,9 +338,12 @@ impl Shard {
         }
         self.flushing &= !flushed;
         self.trimming = false;
+        // Of a directory that is offline nothing more will be written: there is nothing to wait for,
+        // and the journal is all that has what the segments lack.
+        let clean = flushed && self.store.offline().is_none();
         out.trimmed = Some(TrimAnswer {
             shard: self.config.id,
-            clean: flushed,
+            clean,
             logs: self.checkpoints(),
             vote: self.metadata.is_some().then_some(self.vote),
             next_log_id: self.store.next_log_id(),

@@ -36,8 +36,9 @@ pub enum DecodeError {
     /// More than [`MAX_BODY_BYTES`].
     #[error("a body of {0} bytes, the limit is {MAX_BODY_BYTES}")]
     BodyTooLarge(usize),
-    /// More strings, byte fields and unknown tagged fields than [`MAX_FIELDS`].
-    #[error("the message has more than {MAX_FIELDS} strings and tagged fields")]
+    /// More strings, byte fields and unknown tagged fields than [`MAX_FIELDS`], or more parts of
+    /// another kind than anybody asks for at once.
+    #[error("the message has more than {MAX_FIELDS} strings and tagged fields, or too many parts")]
     TooManyFields,
 }
 

@@ -1,6 +1,6 @@
 //! The leader's view of its partition.
 
-use chronik_model::{LeaderEpoch, Offset};
+use chronik_model::{LeaderEpoch, Offset, mutant};
 
 /// A partition as its leader knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,7 @@ impl Replica {
     /// The replica's own log is stable up to `stable_end`. Returns whether the high watermark moved;
     /// it never moves back.
     pub fn advance(&mut self, stable_end: Offset) -> bool {
+        let stable_end = stable_end + i64::from(mutant!(HighWatermarkOffByOne));
         let moved = stable_end > self.high_watermark;
         self.high_watermark = self.high_watermark.max(stable_end);
         moved

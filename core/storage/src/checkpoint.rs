@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition};
+use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition, mutant};
 
 use crate::codec::{Reader, Truncated, put_count, put_string};
 use crate::journal::format::ChainLink;
@@ -146,7 +146,11 @@ impl LogCheckpoint {
             recovery_point,
             segments: segments.collect(),
             epochs: log.epochs.clone(),
-            producers: log.producers.clone(),
+            producers: if mutant!(ProducersNotInCheckpoint) {
+                ProducerTable::default()
+            } else {
+                log.producers.clone()
+            },
         }
     }
 }

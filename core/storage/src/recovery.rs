@@ -1,6 +1,7 @@
 //! From whatever a crash left to logs that can be appended to.
 //!
-//! 1. Load the newest intact checkpoint, or rebuild one by scanning every segment.
+//! 1. Make durable what is readable of journal and checkpoints. Load the newest intact checkpoint,
+//!    or rebuild one by scanning every segment.
 //! 2. Read the journal once for what it says of each log as a whole: its last recovery point, and
 //!    what later operations take back.
 //! 3. Cut each log's segments back to its recovery point; logs that do not journal keep the longest
@@ -21,10 +22,10 @@ use chronik_model::BrokerEpoch;
 use chronik_model::ids::base64_url;
 
 use crate::checkpoint::{CHECKPOINT_PATHS, Checkpoint, LogCheckpoint, Vote};
-use crate::disk::{Disk, DiskError, replace_file};
+use crate::disk::{Disk, DiskError, DiskErrorKind, replace_file};
 use crate::journal::format::ChainLink;
 use crate::journal::replay::{JournalEnd, Replay, ReplayError};
-use crate::journal::ring::JournalStart;
+use crate::journal::ring::{JournalStart, ring_path};
 use crate::log::PartitionLog;
 use plan::Plans;
 use replayer::{Outcome, Replayer};
@@ -84,6 +85,7 @@ pub fn recover(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<Recovered,
         directory_id: shape.directory_id,
         file_count: shape.journal_files,
     };
+    settle(disk, shape)?;
     let loaded = load_checkpoint(disk, &shape.directory_id)?;
     let outdated = match &loaded {
         Some(checkpoint) => replay.is_outdated(disk, checkpoint.start)?,
@@ -124,6 +126,22 @@ pub fn recover(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<Recovered,
         checkpoint,
         report,
     })
+}
+
+/// Makes durable what a process that was killed left readable, perhaps no more than that: its last
+/// journal frames, and the name of its checkpoint. Of what they say to remove, nothing is left for a
+/// power cut that takes them back (rule J4).
+fn settle(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<(), DiskError> {
+    for file in 0..shape.journal_files {
+        match disk.sync(&ring_path(file)) {
+            Err(error) if error.kind == DiskErrorKind::NotFound => {}
+            synced => synced?,
+        }
+    }
+    if disk.list("")?.is_empty() {
+        return Ok(());
+    }
+    disk.sync_directory("")
 }
 
 /// The checkpoint that begins a new incarnation, in the ring file behind the one that ended.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use chronik_model::batch::{BatchHeader, BatchMut};
-use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition};
+use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition, mutant};
 use rustc_hash::FxHashMap;
 
 use crate::checkpoint::LogCheckpoint;
@@ -483,6 +483,9 @@ impl LogStore {
             return;
         }
         log.opened = true;
+        if mutant!(LogNotOpened) {
+            return;
+        }
         let (log_id, partition) = (log.log_id, log.partition);
         let directory = Arc::clone(&log.directory);
         self.open.control(

@@ -279,6 +279,7 @@ impl Hub {
     /// A failure below one shard is one of the directory: the others stop as well, and so does the
     /// controller, whose log is there.
     fn go_offline(&self, index: usize, reason: &str) -> Vec<ShardReply> {
+        self.journal.directory_failed();
         let others = (0..self.shards.len()).filter(|other| *other != index);
         let stop =
             |other| self.step_shard_locally(other, ShardInput::JournalFailed(reason.to_owned()));

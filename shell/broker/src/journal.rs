@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use chronik_node::{QuorumInput, ShardInput};
-use chronik_storage::disk::DiskError;
+use chronik_storage::disk::{DiskError, DiskErrorKind};
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::journal::{CommitPlan, JournalStart, Ring, RingError, SealedFrame};
 
@@ -32,6 +32,8 @@ struct Wanted {
     trim: Option<JournalStart>,
     /// A segment could not be written for want of space.
     full: bool,
+    /// The directory failed: nothing is trimmed any more.
+    offline: bool,
     stop: bool,
 }
 
@@ -68,6 +70,12 @@ impl JournalHandle {
     /// A segment could not be written for want of space: all are tried again later.
     pub(crate) fn space_ran_out(&self) {
         lock(&self.shared.wanted).full = true;
+        self.shared.wake.notify_one();
+    }
+
+    /// The directory failed: nobody is to wait for room.
+    pub(crate) fn directory_failed(&self) {
+        lock(&self.shared.wanted).offline = true;
         self.shared.wake.notify_one();
     }
 
@@ -184,6 +192,7 @@ impl Journal {
             commit: std::mem::take(&mut wanted.commit),
             trim: wanted.trim.take(),
             full: std::mem::take(&mut wanted.full),
+            offline: wanted.offline,
             stop: wanted.stop,
         }
     }
@@ -193,7 +202,8 @@ impl Journal {
         wanted.commit || wanted.trim.is_some() || wanted.full
     }
 
-    /// Writes everything that waits, as one commit.
+    /// Writes everything that waits: as one commit, or as several where the ring has no room for it
+    /// at once.
     fn commit(&mut self) -> Result<(), DiskError> {
         let mut frames: Vec<SealedFrame> = Vec::new();
         let mut owners: Vec<usize> = Vec::new();
@@ -204,15 +214,29 @@ impl Journal {
                 frames.extend(sealed);
             }
         }
-        if frames.is_empty() {
-            return Ok(());
+        while !frames.is_empty() {
+            let waiting = frames.iter().map(|frame| frame.bytes.len()).sum();
+            let lease = self.hub.memory.take(Kind::Journal, waiting);
+            self.counters
+                .queued(frames.iter().map(|frame| frame.entries.len() as u64).sum());
+            let started = Instant::now();
+            let count = self.wait_for_room(&frames)?;
+            let later = (frames.split_off(count), owners.split_off(count));
+            let plan = self.write(&mut frames, started)?;
+            drop(lease);
+            self.tell_shards(plan, frames, owners);
+            (frames, owners) = later;
         }
-        let sealed = frames.iter().map(|frame| frame.bytes.len()).sum();
-        let lease = self.hub.memory.take(Kind::Journal, sealed);
-        self.counters
-            .queued(frames.iter().map(|frame| frame.entries.len() as u64).sum());
-        let started = Instant::now();
-        let plan = self.place(&mut frames)?;
+        Ok(())
+    }
+
+    /// Makes frames durable that there is room for.
+    fn write(
+        &mut self,
+        frames: &mut [SealedFrame],
+        started: Instant,
+    ) -> Result<CommitPlan, DiskError> {
+        let plan = self.ring.plan(frames).map_err(|error| misfit(&error))?;
         for write in &plan.writes {
             self.files.write(write)?;
         }
@@ -226,37 +250,34 @@ impl Journal {
         let appends = frames.iter().map(|frame| frame.entries.len() as u64).sum();
         self.counters.committed(appends, bytes, started.elapsed());
         self.written_since_look += bytes;
-        drop(lease);
-        self.tell_shards(plan, frames, owners);
-        Ok(())
+        Ok(plan)
     }
 
-    /// Finds room in the ring, waiting for a trim if there is none.
-    fn place(&mut self, frames: &mut [SealedFrame]) -> Result<CommitPlan, DiskError> {
+    /// How many of the first frames the ring has room for; waits for a trim while there is none for
+    /// even one. Where none can come any more that is a failure.
+    fn wait_for_room(&mut self, frames: &[SealedFrame]) -> Result<usize, DiskError> {
         loop {
-            match self.ring.plan(frames) {
-                Ok(plan) => return Ok(plan),
-                Err(RingError::Full) => {
-                    self.ask_for_trim();
-                    let mut wanted = lock(&self.handle.shared.wanted);
-                    while wanted.trim.is_none() {
-                        wanted = self
-                            .handle
-                            .shared
-                            .wake
-                            .wait(wanted)
-                            .unwrap_or_else(|it| it.into_inner());
-                    }
-                    if let Some(start) = wanted.trim.take() {
-                        self.ring.trim(start);
-                        self.trimming = false;
-                    }
-                }
-                Err(error @ RingError::TooLarge(_)) => {
-                    let kind = chronik_storage::disk::DiskErrorKind::Failed;
-                    return Err(DiskError::new("journal", kind, error.to_string()));
-                }
+            let count = self.ring.fitting(frames).map_err(|error| misfit(&error))?;
+            if count > 0 {
+                return Ok(count);
             }
+            self.ask_for_trim();
+            let mut wanted = lock(&self.handle.shared.wanted);
+            while wanted.trim.is_none() && !wanted.offline && !wanted.stop {
+                wanted = self
+                    .handle
+                    .shared
+                    .wake
+                    .wait(wanted)
+                    .unwrap_or_else(|it| it.into_inner());
+            }
+            let Some(start) = wanted.trim.take() else {
+                let reason = "no room, and nothing is trimmed any more";
+                return Err(DiskError::new("journal", DiskErrorKind::Failed, reason));
+            };
+            drop(wanted);
+            self.ring.trim(start);
+            self.trimming = false;
         }
     }
 
@@ -349,4 +370,9 @@ impl Journal {
         }
         self.hub.step_quorum(QuorumInput::Offline);
     }
+}
+
+/// Room is asked for before frames are placed, so this is a frame that no file holds.
+fn misfit(error: &RingError) -> DiskError {
+    DiskError::new("journal", DiskErrorKind::Failed, error.to_string())
 }

@@ -17,7 +17,7 @@ use chronik_protocol::messages::{
 };
 
 /// A request together with its answer.
-pub(crate) trait Api: Encodable + HeaderVersion {
+pub trait Api: Encodable + HeaderVersion {
     /// The answer.
     type Response: Decodable + HeaderVersion;
     /// The number on the wire.
@@ -32,16 +32,17 @@ pub(crate) trait Api: Encodable + HeaderVersion {
 
 /// An inclusive range of API versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Versions {
+pub struct Versions {
     /// Lowest.
-    pub(crate) min: i16,
+    pub min: i16,
     /// Highest.
-    pub(crate) max: i16,
+    pub max: i16,
 }
 
 impl Versions {
     /// The highest version that both sides speak.
-    pub(crate) fn highest_common(self, other: Self) -> Option<i16> {
+    #[must_use]
+    pub fn highest_common(self, other: Self) -> Option<i16> {
         let highest = self.max.min(other.max);
         (highest >= self.min.max(other.min)).then_some(highest)
     }

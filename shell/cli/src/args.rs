@@ -548,7 +548,11 @@ impl FromStr for KeyValue {
     }
 }
 
-fn parse_topic(text: &str) -> Result<TopicName, String> {
+/// A topic name that Kafka accepts.
+///
+/// # Errors
+/// What is wrong with the name.
+pub fn parse_topic(text: &str) -> Result<TopicName, String> {
     TopicName::new(text).map_err(|error| error.to_string())
 }
 
@@ -583,8 +587,11 @@ fn parse_non_empty(text: &str) -> Result<String, String> {
 }
 
 /// A whole number with a unit (`ms`, `s`, `m`, `h`); seconds without one. Zero is refused, and so
-/// is more than [`MAX_DURATION`].
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// is more than 24 hours.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit_ms = match unit {

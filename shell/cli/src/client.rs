@@ -19,7 +19,7 @@ use crate::retry::Retry;
 
 /// A cluster as seen from outside.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     bootstrap: Vec<BrokerAddress>,
     timeout: Duration,
     /// The connection to whichever bootstrap address answered first.
@@ -32,7 +32,7 @@ pub(crate) struct Client {
 
 /// Who must answer a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// Any broker.
     Any,
     /// The broker that takes administrative requests.
@@ -43,7 +43,7 @@ pub(crate) enum Target {
 
 /// What happens to a topic that is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IfMissing {
+pub enum IfMissing {
     /// Brokers may create it (`auto.create.topics.enable`).
     Create,
     /// It is an error.
@@ -52,32 +52,46 @@ pub(crate) enum IfMissing {
 
 /// A topic of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Topic {
-    pub(crate) name: TopicName,
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
     /// Zero when the broker is too old for topic ids.
-    pub(crate) id: TopicId,
-    pub(crate) internal: bool,
+    pub id: TopicId,
+    /// Whether the cluster keeps it for itself.
+    pub internal: bool,
     /// In the order of their index.
-    pub(crate) partitions: Vec<Partition>,
+    pub partitions: Vec<Partition>,
 }
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Partition {
-    pub(crate) index: PartitionIndex,
-    pub(crate) leader: Option<NodeId>,
-    pub(crate) leader_epoch: LeaderEpoch,
-    pub(crate) replicas: Vec<NodeId>,
-    pub(crate) isr: Vec<NodeId>,
-    pub(crate) offline: Vec<NodeId>,
+pub struct Partition {
+    /// Its number in the topic.
+    pub index: PartitionIndex,
+    /// Who leads it; nobody during an election.
+    pub leader: Option<NodeId>,
+    /// How often it was led by somebody new.
+    pub leader_epoch: LeaderEpoch,
+    /// Who holds it, the preferred leader first.
+    pub replicas: Vec<NodeId>,
+    /// Who is in sync.
+    pub isr: Vec<NodeId>,
+    /// Whose copies can not be reached.
+    pub offline: Vec<NodeId>,
 }
 
 impl Client {
-    /// A client that connects when it is first asked for something.
+    /// The client of a command.
     pub(crate) fn new(globals: &GlobalArgs) -> Self {
+        Self::for_brokers(globals.brokers.clone(), globals.request_timeout())
+    }
+
+    /// A client that connects when it is first asked for something.
+    #[must_use]
+    pub const fn for_brokers(bootstrap: Vec<BrokerAddress>, timeout: Duration) -> Self {
         Self {
-            bootstrap: globals.brokers.clone(),
-            timeout: globals.request_timeout(),
+            bootstrap,
+            timeout,
             seed: None,
             connections: BTreeMap::new(),
             brokers: BTreeMap::new(),
@@ -87,22 +101,23 @@ impl Client {
     }
 
     /// How long one request, or the attempts of one operation, may take.
-    pub(crate) const fn timeout(&self) -> Duration {
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
         self.timeout
     }
 
     /// The time a broker is given in a request, in milliseconds: less than ours, so that its own
     /// answer about running out of time still arrives.
-    pub(crate) fn broker_timeout_ms(&self) -> i32 {
+    #[must_use]
+    pub fn broker_timeout_ms(&self) -> i32 {
         i32::try_from((self.timeout * 4 / 5).as_millis()).unwrap_or(i32::MAX)
     }
 
     /// Sends `request` to `target` and waits for the answer.
-    pub(crate) fn call<A: Api>(
-        &mut self,
-        target: Target,
-        request: &A,
-    ) -> Result<A::Response, CliError> {
+    ///
+    /// # Errors
+    /// No connection, none in time, or an answer that makes no sense.
+    pub fn call<A: Api>(&mut self, target: Target, request: &A) -> Result<A::Response, CliError> {
         let timeout = self.timeout;
         let answer = self.connection(target)?.call(request, timeout);
         if answer.is_err() {
@@ -122,9 +137,21 @@ impl Client {
     }
 
     /// Every broker of the cluster.
-    pub(crate) fn nodes(&mut self) -> Result<Vec<NodeId>, CliError> {
+    ///
+    /// # Errors
+    /// Those of [`Self::call`].
+    pub fn nodes(&mut self) -> Result<Vec<NodeId>, CliError> {
         self.refresh_brokers()?;
         Ok(self.brokers.keys().copied().collect())
+    }
+
+    /// Every broker of the cluster with the address that it gives out.
+    ///
+    /// # Errors
+    /// Those of [`Self::call`].
+    pub fn brokers(&mut self) -> Result<BTreeMap<NodeId, BrokerAddress>, CliError> {
+        self.refresh_brokers()?;
+        Ok(self.brokers.clone())
     }
 
     /// Every topic of the cluster.
@@ -139,11 +166,10 @@ impl Client {
     }
 
     /// A topic, from memory or from the cluster; one that was created a moment ago is waited for.
-    pub(crate) fn topic(
-        &mut self,
-        name: &TopicName,
-        if_missing: IfMissing,
-    ) -> Result<Topic, CliError> {
+    ///
+    /// # Errors
+    /// Those of [`Self::call`], and [`CliError::Refused`] for a topic that is not there.
+    pub fn topic(&mut self, name: &TopicName, if_missing: IfMissing) -> Result<Topic, CliError> {
         if let Some(topic) = self.topics.get(name) {
             return Ok(topic.clone());
         }
@@ -174,11 +200,10 @@ impl Client {
     }
 
     /// The leader of a partition; waits for an election to end.
-    pub(crate) fn leader(
-        &mut self,
-        name: &TopicName,
-        index: PartitionIndex,
-    ) -> Result<NodeId, CliError> {
+    ///
+    /// # Errors
+    /// Those of [`Self::topic`], and [`CliError::Refused`] without a leader in time.
+    pub fn leader(&mut self, name: &TopicName, index: PartitionIndex) -> Result<NodeId, CliError> {
         let mut retry = Retry::within(self.timeout);
         loop {
             let topic = self.topic(name, IfMissing::Fail)?;
@@ -202,12 +227,12 @@ impl Client {
     }
 
     /// Makes the next look at this topic ask the cluster: its leaders have moved.
-    pub(crate) fn forget_topic(&mut self, name: &TopicName) {
+    pub fn forget_topic(&mut self, name: &TopicName) {
         self.topics.remove(name);
     }
 
     /// Makes the next administrative request look for the controller.
-    pub(crate) const fn forget_controller(&mut self) {
+    pub const fn forget_controller(&mut self) {
         self.controller = None;
     }
 
@@ -356,7 +381,8 @@ pub(crate) fn no_such_partition(topic: &Topic, index: PartitionIndex) -> CliErro
 }
 
 /// A topic name as the generated structs want it.
-pub(crate) fn wire_name(name: &TopicName) -> messages::TopicName {
+#[must_use]
+pub fn wire_name(name: &TopicName) -> messages::TopicName {
     messages::TopicName(StrBytes::from_string(name.to_string()))
 }
 

@@ -18,7 +18,7 @@ use crate::error::CliError;
 
 /// A connection that knows which versions its broker speaks.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     address: BrokerAddress,
     stream: TcpStream,
     broker_versions: BTreeMap<i16, Versions>,
@@ -30,7 +30,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`CliError::Connect`] when there is no connection; as [`Self::call`] afterwards.
-    pub(crate) fn open(address: &BrokerAddress, timeout: Duration) -> Result<Self, CliError> {
+    pub fn open(address: &BrokerAddress, timeout: Duration) -> Result<Self, CliError> {
         let stream = connect(address, timeout).map_err(|error| CliError::Connect {
             address: address.clone(),
             reason: describe(&error),
@@ -56,7 +56,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is of no use after any error but [`CliError::Unsupported`].
-    pub(crate) fn call<A: Api>(
+    pub fn call<A: Api>(
         &mut self,
         request: &A,
         timeout: Duration,
@@ -127,7 +127,11 @@ impl Connection {
         self.decode::<ApiVersionsRequest>(answer, version)
     }
 
-    fn version_of<A: Api>(&self) -> Result<i16, CliError> {
+    /// The version in which both sides speak an API.
+    ///
+    /// # Errors
+    /// [`CliError::Unsupported`].
+    pub fn version_of<A: Api>(&self) -> Result<i16, CliError> {
         let theirs = self.broker_versions.get(&A::KEY).copied();
         theirs
             .and_then(|theirs| A::VERSIONS.highest_common(theirs))

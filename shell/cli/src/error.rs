@@ -10,7 +10,7 @@ use crate::output::plain;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CliError {
+pub enum CliError {
     /// The arguments contradict each other or the cluster.
     #[error("{0}")]
     Usage(String),
@@ -121,7 +121,7 @@ pub(crate) enum CliError {
 
 impl CliError {
     /// The cluster answered `code`, maybe with a message of its own.
-    pub(crate) fn refused(what: impl Into<String>, code: i16, message: Option<&str>) -> Self {
+    pub fn refused(what: impl Into<String>, code: i16, message: Option<&str>) -> Self {
         let known = ErrorCode::from_code(code);
         let name = known.map_or_else(|| format!("error code {code}"), |known| known.to_string());
         let why = match message {
@@ -138,7 +138,8 @@ impl CliError {
     }
 
     /// Whether nothing was sent, so that the same request may be sent again without harm.
-    pub(crate) const fn nothing_was_sent(&self) -> bool {
+    #[must_use]
+    pub const fn nothing_was_sent(&self) -> bool {
         matches!(self, Self::Connect { .. })
     }
 
@@ -154,12 +155,14 @@ impl CliError {
 }
 
 /// Codes that pass with time or after new metadata: the request was not carried out.
-pub(crate) fn is_transient(code: i16) -> bool {
+#[must_use]
+pub fn is_transient(code: i16) -> bool {
     ErrorCode::from_code(code).is_some_and(|code| TRANSIENT.contains(&code))
 }
 
 /// Whether `code` says that the topic or partition is not there (yet).
-pub(crate) fn is_unknown_topic(code: i16) -> bool {
+#[must_use]
+pub fn is_unknown_topic(code: i16) -> bool {
     code == ErrorCode::UnknownTopicOrPartition.code() || code == ErrorCode::UnknownTopicId.code()
 }
 

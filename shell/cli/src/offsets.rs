@@ -9,12 +9,15 @@ use crate::error::{CliError, is_transient};
 use crate::retry::Retry;
 
 /// The high watermark.
-pub(crate) const LATEST: i64 = -1;
+pub const LATEST: i64 = -1;
 /// The log start offset.
-pub(crate) const EARLIEST: i64 = -2;
+pub const EARLIEST: i64 = -2;
 
 /// The offset for a time in ms, or for [`LATEST`] or [`EARLIEST`]; -1 where no record is that young.
-pub(crate) fn list_offset(
+///
+/// # Errors
+/// Those of [`Client::leader`] and [`Client::call`].
+pub fn list_offset(
     client: &mut Client,
     topic: &TopicName,
     index: PartitionIndex,

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 /// The attempts of one operation.
 #[derive(Debug)]
-pub(crate) struct Retry {
+pub struct Retry {
     deadline: Instant,
     pause: Duration,
 }
 
 impl Retry {
     /// Attempts that start within `timeout` from now.
-    pub(crate) fn within(timeout: Duration) -> Self {
+    #[must_use]
+    pub fn within(timeout: Duration) -> Self {
         Self {
             deadline: Instant::now() + timeout,
             pause: FIRST_PAUSE,
@@ -20,7 +21,7 @@ impl Retry {
     }
 
     /// Pauses before another attempt; `false`, without a pause, when the time is used up.
-    pub(crate) fn again(&mut self) -> bool {
+    pub fn again(&mut self) -> bool {
         if Instant::now() + self.pause >= self.deadline {
             return false;
         }

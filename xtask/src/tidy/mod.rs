@@ -5,6 +5,7 @@
 
 mod edges;
 mod modules;
+mod mutants;
 mod pages;
 mod purity;
 mod sizes;
@@ -29,6 +30,7 @@ const RULES: &[Rule] = &[
     purity::wire_structs,
     purity::unsafe_code,
     modules::reached,
+    mutants::placed,
     pages::api_table,
     pages::formats,
     pages::decisions,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use chronik_model::TopicId;
+use chronik_model::{TopicId, mutant};
 
 use crate::consumer::member::{CurrentAssignment, MemberState};
 use crate::consumer::partitions::{Owned, Target, intersects};
@@ -161,7 +161,8 @@ impl<F: Fn(TopicId, i32) -> bool> Machine<'_, F> {
                     continue;
                 }
                 let own = pending.is_some_and(|own| own.contains_key(partition));
-                if !own && (self.is_owned)(*topic, *partition) {
+                let owned = !own && (self.is_owned)(*topic, *partition);
+                if owned && !mutant!(HandedOutBeforeRevoked) {
                     all_there = false;
                     continue;
                 }

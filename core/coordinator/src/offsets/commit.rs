@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronik_model::ErrorCode;
+use chronik_model::{ErrorCode, mutant};
 
 use crate::classic::{ClassicGroup, State, start_session};
 use crate::coordinator::GroupCoordinator;
@@ -33,6 +33,9 @@ impl GroupCoordinator {
     }
 
     fn check_commit(&mut self, step: &Step<'_>, request: &CommitOffsets) -> Result<(), ErrorCode> {
+        if mutant!(StaleMemberCommits) {
+            return Ok(());
+        }
         let fence = &request.fence;
         match self.groups.get(request.group_id.as_str()) {
             Some(Group::Consumer(group)) => group.check_commit(request),
@@ -108,8 +111,10 @@ impl GroupCoordinator {
             return Err(ErrorCode::OffsetMetadataTooLarge);
         }
         match self.groups.get(request.group_id.as_str()) {
-            Some(Group::Consumer(group)) => group.check_commit_partition(&request.fence, partition),
-            Some(Group::Classic(_)) | None => Ok(()),
+            Some(Group::Consumer(group)) if !mutant!(StaleMemberCommits) => {
+                group.check_commit_partition(&request.fence, partition)
+            }
+            Some(Group::Consumer(_) | Group::Classic(_)) | None => Ok(()),
         }
     }
 }

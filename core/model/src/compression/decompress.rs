@@ -9,7 +9,7 @@ use super::{Codec, CompressionError, lz4, snappy};
 /// How much the records of one batch may grow when decompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecompressLimits {
-    /// Most bytes of output, whatever the input.
+    /// Most bytes of output, unless [`DecompressLimits::HARMLESS_RATIO`] allows more.
     pub max_bytes: usize,
     /// Most bytes of output per byte of input, for outputs above
     /// [`DecompressLimits::RATIO_FREE_BYTES`].
@@ -20,6 +20,9 @@ impl DecompressLimits {
     /// Output up to this size is not held to the ratio: short runs of equal bytes compress
     /// thousandfold without ill intent.
     pub const RATIO_FREE_BYTES: usize = 4 * 1024 * 1024;
+    /// Output of up to this many bytes per byte of input is allowed even above
+    /// [`DecompressLimits::max_bytes`]: who sends that much is no bomb.
+    pub const HARMLESS_RATIO: usize = 4;
 
     /// Bytes of output that `input_bytes` of input may give.
     #[must_use]
@@ -27,14 +30,15 @@ impl DecompressLimits {
         let by_ratio = input_bytes
             .saturating_mul(self.max_ratio)
             .max(Self::RATIO_FREE_BYTES);
-        by_ratio.min(self.max_bytes)
+        let harmless = input_bytes.saturating_mul(Self::HARMLESS_RATIO);
+        by_ratio.min(self.max_bytes.max(harmless))
     }
 }
 
 impl Default for DecompressLimits {
     fn default() -> Self {
         Self {
-            max_bytes: 128 * 1024 * 1024,
+            max_bytes: 32 * 1024 * 1024,
             max_ratio: 1024,
         }
     }

@@ -206,7 +206,20 @@ fn limits_follow_the_input_between_a_floor_and_a_ceiling() {
     check(0, DecompressLimits::RATIO_FREE_BYTES);
     check(100_000, 10_000_000);
     check(10 << 20, 50 << 20);
-    check(usize::MAX, 50 << 20);
+    check(20 << 20, 80 << 20);
+    check(usize::MAX, usize::MAX);
+}
+
+#[test]
+fn a_frame_behind_an_empty_one_is_read() {
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let mut input = compress(codec, None, b"").unwrap();
+        input.extend(compress(codec, None, b"not empty").unwrap());
+        let output = Decompressor::new()
+            .decompress(codec, &input, 1 << 20)
+            .map(<[u8]>::to_vec);
+        assert_eq!(output, Ok(b"not empty".to_vec()), "{codec}");
+    }
 }
 
 #[test]

@@ -46,8 +46,9 @@ impl ZstdDecoder {
                     return Err(output.exceeded());
                 }
                 Err(_) => {
+                    // A frame that claims to be empty had no room at all so far.
                     let wanted = output.bytes.capacity().saturating_mul(4);
-                    capacity = wanted.min(output.limit_bytes);
+                    capacity = wanted.max(SMALL_BYTES).min(output.limit_bytes);
                 }
             }
         }

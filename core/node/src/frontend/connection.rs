@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chronik_model::Mono;
+use chronik_model::{Mono, mutant};
 
 use super::slots::Slot;
 use crate::api::fetch::FetchSlot;
@@ -55,6 +55,11 @@ impl Connection {
 
     /// The next reply in request order, once it is there.
     pub(super) fn take_ready(&mut self) -> Option<Pieces> {
+        if mutant!(RepliesOutOfOrder) {
+            let is_ready = |slot: &Slot| matches!(slot, Slot::Ready(_));
+            let ready = self.slots.iter().position(is_ready);
+            self.slots.swap(0, ready?);
+        }
         let pieces = self.slots.front_mut()?.take_ready()?;
         self.slots.pop_front();
         self.first += 1;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chronik_model::batch::BatchHeader;
-use chronik_model::{ErrorCode, Offset, TopicPartition};
+use chronik_model::{ErrorCode, Offset, TopicPartition, mutant};
 use chronik_storage::disk::DiskError;
 use chronik_storage::select::Selected;
 use chronik_storage::store::{ReadOutcome, ReadRequest};
@@ -205,8 +205,12 @@ impl Shard {
                 |(epoch, end): &(_, Offset)| *epoch < part.last_fetched_epoch || *end < part.offset;
             fetched.diverging = end.filter(diverges);
         }
-        if part.offset < log.log_start || part.offset > high_watermark.max(log.log_start) {
+        let gone = part.offset < log.log_start && !mutant!(DeletedRecordsServed);
+        if gone || part.offset > high_watermark.max(log.log_start) {
             return Err(ErrorCode::OffsetOutOfRange);
+        }
+        if mutant!(FetchBeyondHighWatermark) {
+            return Ok(log.log_end);
         }
         Ok(high_watermark)
     }

@@ -13,7 +13,7 @@ use chronik_coordinator::{
     GroupConfig, GroupCoordinator, GroupRequest, GroupResponse, Outcome, Record, Waiter,
 };
 use chronik_model::batch::{BatchBuilder, BatchHeader, BatchSpec, BuildError};
-use chronik_model::{ErrorCode, Mono, Now, Offset, TopicPartition};
+use chronik_model::{ErrorCode, Mono, Now, Offset, TopicPartition, mutant};
 use chronik_storage::LogSlot;
 use chronik_storage::store::Append;
 use rustc_hash::FxHashMap;
@@ -160,12 +160,14 @@ impl Shard {
             .get(slot)
             .ok_or(ErrorCode::NotCoordinator)?;
         match hosted.state {
-            State::Loading { .. } => Err(ErrorCode::CoordinatorLoadInProgress),
+            State::Loading { .. } if !mutant!(AnswersBeforeLoaded) => {
+                Err(ErrorCode::CoordinatorLoadInProgress)
+            }
             State::Failed => Err(ErrorCode::CoordinatorNotAvailable),
             State::Ready if writes(request) && self.store.check_writable(*slot).is_err() => {
                 Err(ErrorCode::CoordinatorNotAvailable)
             }
-            State::Ready => Ok(*slot),
+            State::Ready | State::Loading { .. } => Ok(*slot),
         }
     }
 
@@ -181,7 +183,7 @@ impl Shard {
             coordinator: GroupCoordinator::new(self.group_config(view), seed.next_u64()),
             state: State::Loading {
                 next: log.log_start,
-                end: log.log_end,
+                end: log.log_end - i64::from(mutant!(GroupLoadStopsShort)),
             },
             parked: VecDeque::new(),
         };
@@ -343,14 +345,20 @@ impl Shard {
         replies: Vec<(Waiter, GroupResponse)>,
         out: &mut ShardOutputs,
     ) {
-        let Some(log_end) = self.store.log(slot).map(|log| log.log_end) else {
+        let Some(mut log_end) = self.store.log(slot).map(|log| log.log_end) else {
             return;
         };
+        if mutant!(CommitAnsweredEarly) {
+            log_end = Offset::ZERO;
+        }
         if let Some(hosted) = self.groups.hosted.get_mut(&slot) {
             let parked = replies.into_iter();
             hosted
                 .parked
                 .extend(parked.map(|(waiter, response)| (log_end, waiter, response)));
+        }
+        if mutant!(GroupReplyForgotten) {
+            return;
         }
         self.release_groups(slot, out);
     }

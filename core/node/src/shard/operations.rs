@@ -1,7 +1,7 @@
 //! What is asked of one partition beside produce and fetch: its offsets, epochs, size and producers,
 //! and to forget records.
 
-use chronik_model::{ErrorCode, LeaderEpoch, Offset, TopicPartition};
+use chronik_model::{ErrorCode, LeaderEpoch, Offset, TopicPartition, mutant};
 use chronik_storage::LogSlot;
 use chronik_storage::disk::DiskError;
 use chronik_storage::log::PartitionLog;
@@ -246,6 +246,10 @@ impl Shard {
         }
         if self.store.offline().is_some() {
             return Err(ErrorCode::KafkaStorageError);
+        }
+        if mutant!(DeleteRecordsAnsweredEarly) {
+            self.store.delete_records(slot, before, None);
+            return Ok(Some(PartitionAnswer::LogStart(before)));
         }
         let partition = partition.partition;
         let token = self.control(Control::DeleteRecords {

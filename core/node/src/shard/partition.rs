@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use chronik_model::{LeaderEpoch, Now, Offset, TopicName, TopicPartition};
+use chronik_model::{LeaderEpoch, Now, Offset, TopicName, TopicPartition, mutant};
 use chronik_replication::Replica;
 use chronik_storage::LogSlot;
 
@@ -77,7 +77,10 @@ impl Shard {
         let Some(log) = self.store.log(slot) else {
             return;
         };
-        let (stable, log_start) = (log.stable_end(), log.log_start);
+        let (mut stable, log_start) = (log.stable_end(), log.log_start);
+        if mutant!(HighWatermarkBeforeDurable) {
+            stable = log.log_end;
+        }
         if self.metadata == Some(slot) {
             return;
         }
@@ -111,6 +114,13 @@ impl Shard {
         for ticket in self.watches.fire(partition) {
             out.replies.push(ShardReply::FetchReady(ticket));
         }
+    }
+
+    /// High watermark of the partition whose log is in `slot`.
+    #[must_use]
+    pub fn high_watermark(&self, slot: LogSlot) -> Option<Offset> {
+        let partition = self.partitions.get(slot.0 as usize)?.as_ref()?;
+        Some(partition.replica.high_watermark())
     }
 
     /// State of every partition.

@@ -1,6 +1,6 @@
 //! Produce: decide, append, park the reply.
 
-use chronik_model::{ErrorCode, Now, Offset};
+use chronik_model::{ErrorCode, Now, Offset, mutant};
 use chronik_storage::LogSlot;
 use chronik_storage::log::PartitionLog;
 use chronik_storage::log::partition_log::sequenced;
@@ -116,7 +116,12 @@ impl Shard {
             .log(slot)
             .map_or(Offset::ZERO, |log| log.log_start);
         let partition = self.partition_mut(slot)?;
-        if parked.last_offset < partition.replica.high_watermark() {
+        let mut hasty = mutant!(AckBeforeSync);
+        if mutant!(DuplicateAnsweredEarly) {
+            let is_original = |other: &ParkedProduce| other.last_offset == parked.last_offset;
+            hasty = partition.parked.iter().any(is_original);
+        }
+        if hasty || parked.last_offset < partition.replica.high_watermark() {
             let ParkedProduce {
                 base_offset,
                 append_time_ms,

@@ -5,7 +5,7 @@ use chronik_protocol::messages::ProduceResponse;
 
 use crate::harness::client::{Call, Topic, produce_errors};
 use crate::harness::node::Options;
-use crate::harness::{Sim, seeds};
+use crate::harness::{Sim, is_synced, seeds};
 use crate::produce::plain;
 
 fn produce(sim: &mut Sim, connection: usize, topic: Topic, count: usize) {
@@ -112,14 +112,14 @@ fn flush_ms_syncs_a_segment_in_time_and_leaves_no_timer() {
             let pause = i64::try_from(sim.rng.below(500)).unwrap();
             sim.run_for(pause);
             produce(&mut sim, connection, topics[1], 3);
-            assert!(!sim.disk.is_synced("topics/a-0"), "seed {seed}: at once");
+            assert!(!is_synced(&sim.disk, "topics/a-0"), "seed {seed}: at once");
             assert!(sim.node.shard_deadline().is_some());
             // The time that the steps themselves take, at most.
             let slack = 10;
             sim.run_for(FLUSH_MS - pause + slack);
-            assert!(sim.disk.is_synced("topics/a-0"), "seed {seed}: a is late");
+            assert!(is_synced(&sim.disk, "topics/a-0"), "seed {seed}: a is late");
             sim.run_for(pause);
-            assert!(sim.disk.is_synced("topics/b-0"), "seed {seed}: b is late");
+            assert!(is_synced(&sim.disk, "topics/b-0"), "seed {seed}: b is late");
             let left = sim.node.shard_deadline();
             assert_eq!(left, None, "seed {seed}: a timer for nothing");
         }
@@ -136,10 +136,10 @@ fn flush_ms_that_is_set_later_counts_for_what_is_written_already() {
         sim.ledger.lazy.insert(topic.id);
         produce(&mut sim, connection, topic, 3);
         sim.run_for(60_000);
-        assert!(!sim.disk.is_synced("topics/t-0"));
+        assert!(!is_synced(&sim.disk, "topics/t-0"));
         sim.configure(connection, topic, "flush.ms", "1000");
         sim.run_for(1_001);
-        assert!(sim.disk.is_synced("topics/t-0"), "seed {seed}");
+        assert!(is_synced(&sim.disk, "topics/t-0"), "seed {seed}");
         assert_eq!(sim.node.shard_deadline(), None, "seed {seed}");
     }
 }

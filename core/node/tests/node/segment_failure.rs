@@ -42,7 +42,7 @@ fn a_failed_segment_write_refuses_producers_and_serves_consumers() {
             assert_eq!(errors(&mut sim, call), [0]);
         }
         sim.settle();
-        sim.disk.fails = Some(DiskErrorKind::Failed);
+        sim.disk.faults().writes = Some(DiskErrorKind::Failed);
         // Every shard hears of it in the end, whichever of them wrote.
         let mut calls = Vec::new();
         for round in 0..40 {
@@ -64,7 +64,7 @@ fn a_failed_segment_write_refuses_producers_and_serves_consumers() {
         }
         sim.settle();
         sim.check_all_answered();
-        sim.disk.fails = None;
+        sim.disk.faults().writes = None;
         sim.crash(false);
         let connection = sim.connect(0);
         for index in 0..3 {
@@ -96,7 +96,7 @@ fn a_full_device_delays_segments_and_loses_nothing() {
             sim.ledger.lazy.insert(topic.id);
         }
         sim.settle();
-        sim.disk.fails = Some(DiskErrorKind::Full);
+        sim.disk.faults().writes = Some(DiskErrorKind::Full);
         let checkpoints = sim.node.journal.checkpoints;
         let mut waiting = Vec::new();
         for _ in 0..60 {
@@ -109,13 +109,13 @@ fn a_full_device_delays_segments_and_loses_nothing() {
         if seed % 3 == 0 {
             // Died while it was full: the journal has what the segments miss.
             sim.crash(seed % 2 == 0);
-            sim.disk.fails = None;
+            sim.disk.faults().writes = None;
         } else {
             // Those that wait for the segment hold up their own connection only.
             let other = sim.connect(1);
             let refused = send(&mut sim, other, topic, 0);
             sim.settle();
-            sim.disk.fails = None;
+            sim.disk.faults().writes = None;
             sim.run_for(2_000);
             assert_eq!(errors(&mut sim, refused), [REFUSED], "seed {seed}");
             for call in waiting {

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use chronik_model::rng::Rng;
 use chronik_model::{LogId, Offset, TopicId};
 use chronik_node::SnapshotPolicy;
+use chronik_sim_disk::SimDisk;
 use chronik_storage::disk::DiskErrorKind;
 use chronik_storage::log::PartitionLog;
 
 use crate::harness::client::Topic;
-use crate::harness::disk::SimDisk;
 use crate::harness::node::{Options, recover_all};
 use crate::harness::{Sim, seeds};
 
@@ -46,8 +46,9 @@ fn metadata_log(sim: &Sim) -> &PartitionLog {
 }
 
 fn snapshots(disk: &SimDisk) -> Vec<String> {
-    let paths = disk.paths().filter(|path| path.contains(".checkpoint"));
-    paths.map(str::to_owned).collect()
+    let mut paths = disk.paths();
+    paths.retain(|path| path.contains(".checkpoint"));
+    paths
 }
 
 /// What is known of each topic name: the id it was created with, or that it is gone.
@@ -147,7 +148,7 @@ fn the_log_goes_back_to_the_older_of_two_snapshots() {
         let older = format!("metadata/{:020}-", log.log_start.0);
         assert!(kept[0].starts_with(&older), "{} {kept:?}", log.log_start);
         let first = format!("metadata/{:020}.log", 0);
-        assert!(sim.disk.paths().all(|path| path != first), "seed {seed}");
+        assert!(sim.disk.content(&first).is_none(), "seed {seed}");
     }
 }
 
@@ -186,7 +187,7 @@ fn a_damaged_snapshot_is_replaced_by_what_the_log_has_or_refused() {
         sim.settle();
         let only = snapshots(&sim.disk);
         assert_eq!(only.len(), 1);
-        sim.disk.rot(&only[0], &mut sim.rng);
+        rot(&mut sim.disk, &only[0], &mut sim.rng);
         let connection = crash_with_warning(&mut sim, &only[0]);
         known.check(&mut sim, connection);
         for name in &NAMES[12..] {
@@ -195,9 +196,9 @@ fn a_damaged_snapshot_is_replaced_by_what_the_log_has_or_refused() {
         sim.settle();
         let two = snapshots(&sim.disk);
         assert_eq!(two.len(), 2, "the damaged one is replaced: {two:?}");
-        sim.disk.rot(&two[1], &mut sim.rng);
+        rot(&mut sim.disk, &two[1], &mut sim.rng);
         let mut both = sim.disk.clone();
-        both.rot(&two[0], &mut sim.rng);
+        rot(&mut both, &two[0], &mut sim.rng);
         let connection = crash_with_warning(&mut sim, &two[1]);
         known.check(&mut sim, connection);
 
@@ -207,11 +208,17 @@ fn a_damaged_snapshot_is_replaced_by_what_the_log_has_or_refused() {
         assert!(said.starts_with(&two[1]), "{said}");
         assert!(said.contains("restore the file"), "{said}");
         let mut missing = both;
-        missing.forget(&two[0]);
-        missing.forget(&two[1]);
+        missing.unplant(&two[0]);
+        missing.unplant(&two[1]);
         let said = recover_all(&options, &mut missing).unwrap_err().to_string();
         assert!(said.contains("snapshot before it is missing"), "{said}");
     }
+}
+
+/// Turns a bit of a file over.
+fn rot(disk: &mut SimDisk, path: &str, rng: &mut Rng) {
+    let hit = disk.rot(rng, |other, _| other == path);
+    assert!(hit.is_some(), "{path}");
 }
 
 /// Starts again and returns a connection, if exactly one warning was given, about this file.
@@ -232,7 +239,7 @@ fn a_snapshot_that_finds_no_space_is_tried_again_and_the_log_is_kept() {
         let mut sim = Sim::with(seed, options(5));
         let connection = sim.connect(0);
         sim.settle();
-        sim.disk.fails = Some(DiskErrorKind::Full);
+        sim.disk.faults().writes = Some(DiskErrorKind::Full);
         for name in &NAMES[..20] {
             sim.create(connection, name, 1, &[]);
         }
@@ -240,7 +247,7 @@ fn a_snapshot_that_finds_no_space_is_tried_again_and_the_log_is_kept() {
         assert_eq!(sim.node.snapshots, 0, "seed {seed}");
         assert_eq!(metadata_log(&sim).log_start, Offset(0));
         assert!(!sim.node.offline);
-        sim.disk.fails = None;
+        sim.disk.faults().writes = None;
         for name in &NAMES[20..] {
             sim.create(connection, name, 1, &[]);
         }

@@ -5,7 +5,7 @@ use chronik_model::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex};
 
 use super::{MAX_VERSION, MIN_VERSION, by_id, is_flexible};
 use crate::topic::TopicRef;
-use crate::wire::{Reader, WireError};
+use crate::wire::{PartitionCount, Reader, WireError};
 
 /// Which records a consumer may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +116,10 @@ impl<'a> FetchTopics<'a> {
             left,
             version,
         };
+        let mut partitions = PartitionCount::default();
         for _ in 0..left {
-            FetchTopic::read(reader, version)?;
+            let topic = FetchTopic::read(reader, version)?;
+            partitions.add(topic.partitions.len())?;
         }
         Ok(topics)
     }
@@ -260,8 +262,10 @@ impl<'a> ForgottenTopics<'a> {
             left,
             version,
         };
+        let mut partitions = PartitionCount::default();
         for _ in 0..left {
-            ForgottenTopic::read(reader, version)?;
+            let topic = ForgottenTopic::read(reader, version)?;
+            partitions.add(topic.partitions.left)?;
         }
         Ok(topics)
     }

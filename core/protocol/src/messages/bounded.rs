@@ -5,10 +5,16 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 use proto_kafka::protocol::buf::{ByteBuf, NotEnoughBytesError};
 
-use crate::wire::MAX_ELEMENTS;
+/// The most strings, byte fields and unknown tagged fields of one message, all together. Each takes
+/// much more memory than the byte that it needs on the wire.
+pub const MAX_FIELDS: usize = 200_000;
 
-/// The most strings, byte fields and unknown tagged fields of one message, all together.
-pub const MAX_FIELDS: usize = 1_000_000;
+/// The most elements that one array may claim: a topic has no more partitions.
+const MAX_ELEMENTS: usize = 100_000;
+
+/// The most numbers, lengths and counts of one message, all together: what bounds the elements of
+/// arrays within arrays.
+const MAX_READS: usize = 1_000_000;
 
 /// Below this many bytes an array may claim one element for each of them.
 const SMALL_BYTES: usize = 4096;
@@ -27,6 +33,7 @@ const BULK_ELEMENT_BYTES: usize = 4;
 pub(super) struct BoundedBuf {
     bytes: Bytes,
     fields_left: usize,
+    reads_left: usize,
     exhausted: bool,
 }
 
@@ -35,11 +42,12 @@ impl BoundedBuf {
         Self {
             bytes,
             fields_left: MAX_FIELDS,
+            reads_left: MAX_READS,
             exhausted: false,
         }
     }
 
-    /// Whether decoding failed because of [`MAX_FIELDS`].
+    /// Whether decoding failed because the message has too many parts.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted
     }
@@ -47,6 +55,9 @@ impl BoundedBuf {
 
 impl Buf for BoundedBuf {
     fn remaining(&self) -> usize {
+        if self.exhausted {
+            return 0;
+        }
         let left = self.bytes.len();
         if left <= SMALL_BYTES {
             return left;
@@ -60,6 +71,9 @@ impl Buf for BoundedBuf {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
+        // The decoder finds nothing left when it looks for more.
+        self.reads_left = self.reads_left.saturating_sub(1);
+        self.exhausted |= self.reads_left == 0;
     }
 }
 
@@ -80,7 +94,7 @@ impl ByteBuf for BoundedBuf {
     }
 
     fn try_get_bytes(&mut self, size: usize) -> Result<Bytes, NotEnoughBytesError> {
-        let Some(fields_left) = self.fields_left.checked_sub(1) else {
+        let Some(fields_left) = self.fields_left.checked_sub(1).filter(|_| !self.exhausted) else {
             self.exhausted = true;
             return Err(NotEnoughBytesError);
         };

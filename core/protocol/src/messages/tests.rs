@@ -74,7 +74,7 @@ fn oversized_bodies_are_refused() {
 
 #[test]
 fn arrays_can_not_claim_more_than_the_bytes_can_hold() {
-    for (claimed, present) in [(i32::MAX, 100), (5_000, 8_000), (1_500_000, 8_000_000)] {
+    for (claimed, present) in [(i32::MAX, 100), (5_000, 8_000), (150_000, 8_000_000)] {
         let mut body = claimed.to_be_bytes().to_vec();
         body.resize(present, 0xff);
         let outcome = decode_request::<MetadataRequest>(&body.into(), 0);
@@ -88,7 +88,7 @@ fn arrays_can_not_claim_more_than_the_bytes_can_hold() {
 
 #[test]
 fn tagged_fields_are_counted() {
-    for (count, accepted) in [(1000, true), (1_000_001, false)] {
+    for (count, accepted) in [(1000, true), (200_001, false)] {
         let mut body = BytesMut::new();
         let mut writer = Writer::new(&mut body, true);
         writer.null_array();
@@ -99,6 +99,28 @@ fn tagged_fields_are_counted() {
             writer.unsigned_varint(0);
         }
         let outcome = decode_request::<MetadataRequest>(&body.freeze(), 9);
+        assert_eq!(
+            matches!(outcome, Err(DecodeError::TooManyFields)),
+            !accepted
+        );
+        assert_eq!(outcome.is_ok(), accepted);
+    }
+}
+
+#[test]
+fn arrays_within_arrays_are_counted() {
+    // Topics without a name and with as many partitions as one array may have.
+    for (topics, accepted) in [(4i32, true), (14, false)] {
+        let mut body = BytesMut::new();
+        let mut writer = Writer::new(&mut body, false);
+        writer.nullable_string(Some("group"));
+        writer.i32(topics);
+        for _ in 0..topics {
+            writer.nullable_string(Some(""));
+            writer.i32(80_000);
+            (0..80_000).for_each(|index| writer.i32(index));
+        }
+        let outcome = decode_request::<OffsetFetchRequest>(&body.freeze(), 1);
         assert_eq!(
             matches!(outcome, Err(DecodeError::TooManyFields)),
             !accepted

@@ -5,7 +5,7 @@ use chronik_model::PartitionIndex;
 
 use super::{MAX_VERSION, by_id, is_flexible};
 use crate::topic::TopicRef;
-use crate::wire::{Reader, WireError};
+use crate::wire::{PartitionCount, Reader, WireError};
 
 /// A Produce request whose whole structure has been checked; the records have not.
 #[derive(Debug, Clone)]
@@ -45,8 +45,10 @@ impl<'a> ProduceRequest<'a> {
             left,
             version,
         };
+        let mut partitions = PartitionCount::default();
         for _ in 0..left {
-            ProduceTopic::read(&mut reader, version)?;
+            let topic = ProduceTopic::read(&mut reader, version)?;
+            partitions.add(topic.partitions.len())?;
         }
         reader.skip_tags()?;
         reader.finish()?;

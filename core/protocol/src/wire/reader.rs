@@ -10,6 +10,31 @@ pub const MAX_ELEMENTS: usize = 1_000_000;
 /// The most tagged fields that one struct may claim.
 pub const MAX_TAGGED_FIELDS: usize = 10_000;
 
+/// The most partitions of one Produce or Fetch request, over all of its topics. The broker notes more
+/// for each than the request has bytes for it.
+pub const MAX_PARTITIONS: usize = 100_000;
+
+/// Counts the partitions of a request's topics.
+#[derive(Debug, Default)]
+pub(crate) struct PartitionCount(usize);
+
+impl PartitionCount {
+    /// Adds those of one more topic.
+    ///
+    /// # Errors
+    /// [`WireError::TooManyElements`] above [`MAX_PARTITIONS`].
+    pub(crate) fn add(&mut self, count: usize) -> Result<(), WireError> {
+        self.0 = self.0.saturating_add(count);
+        if self.0 <= MAX_PARTITIONS {
+            return Ok(());
+        }
+        Err(WireError::TooManyElements {
+            count: self.0,
+            limit: MAX_PARTITIONS,
+        })
+    }
+}
+
 /// A cursor over one message. Copying it is cheap and marks a place to read again from.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {

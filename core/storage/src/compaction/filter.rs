@@ -1,11 +1,11 @@
 //! What compaction leaves of a record batch.
 
-use chronik_model::Offset;
 use chronik_model::batch::{
     self, BatchBuilder, BatchError, BatchHeader, BatchMut, BatchSpec, BatchView, BuildError,
     RecordView,
 };
 use chronik_model::compression::{Codec, DecompressLimits, Decompressor};
+use chronik_model::{Offset, mutant};
 
 use super::OffsetMap;
 
@@ -130,7 +130,7 @@ impl Rules {
         let expired = header
             .delete_horizon_ms()
             .is_some_and(|horizon| horizon <= self.now_ms);
-        newest && (record.value.is_some() || !expired)
+        newest && (record.value.is_some() || !expired) && !mutant!(CompactionDropsNewest)
     }
 
     fn without_records(

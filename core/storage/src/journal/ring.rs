@@ -1,7 +1,7 @@
 //! Numbers frames, places them in the ring of files, and says what may be overwritten.
 
 use bytes::Bytes;
-use chronik_model::LogId;
+use chronik_model::{LogId, mutant};
 
 use super::format::{ChainLink, FRAME_ALIGNMENT, FrameHeader};
 use super::frame::SealedFrame;
@@ -124,13 +124,44 @@ impl Ring {
         self.file_bytes
     }
 
+    /// How many of the first frames there is room for now. A commit takes no more: what waits may be
+    /// larger than the files that a trim could ever free at once.
+    ///
+    /// # Errors
+    /// A frame is larger than a file.
+    pub fn fitting(&self, frames: &[SealedFrame]) -> Result<usize, RingError> {
+        let unused = self.file_count.saturating_sub(self.used.len());
+        let (mut moves, mut position, mut has_data) = (0, self.position, false);
+        for (index, frame) in frames.iter().enumerate() {
+            let length = frame.bytes.len() as u64;
+            debug_assert!(frame.bytes.len().is_multiple_of(FRAME_ALIGNMENT));
+            if length > self.file_bytes {
+                return Err(RingError::TooLarge(frame.bytes.len()));
+            }
+            if position + length > self.file_bytes {
+                moves += 1;
+                position = 0;
+            }
+            position += length;
+            let mut entries = frame.entries.iter();
+            has_data |= entries.any(|entry| entry.log_id != LogId::METADATA);
+            let reserved = if has_data { Self::RESERVED_FILES } else { 0 };
+            if moves > 0 && moves + reserved > unused && !mutant!(LiveRingOverwritten) {
+                return Ok(index);
+            }
+        }
+        Ok(frames.len())
+    }
+
     /// Numbers the frames, writes their headers and says where they go. Nothing changes on error,
     /// and the frames stay with the caller.
     ///
     /// # Errors
-    /// The ring is full, or a frame is larger than a file.
+    /// Not all of them fit, or a frame is larger than a file.
     pub fn plan(&mut self, frames: &mut [SealedFrame]) -> Result<CommitPlan, RingError> {
-        self.check_room(frames)?;
+        if self.fitting(frames)? < frames.len() {
+            return Err(RingError::Full);
+        }
         let first_sequence = self.next.sequence;
         let completed_sequence = self.completed_sequence;
         let mut writes: Vec<RingWrite> = Vec::new();
@@ -243,27 +274,87 @@ impl Ring {
         self.position = 0;
         true
     }
+}
 
-    fn check_room(&self, frames: &[SealedFrame]) -> Result<(), RingError> {
-        let data = frames
-            .iter()
-            .flat_map(|frame| &frame.entries)
-            .any(|entry| entry.log_id != LogId::METADATA);
-        let reserved = if data { Self::RESERVED_FILES } else { 0 };
-        let mut free = self.file_count.saturating_sub(self.used.len() + reserved);
-        let mut position = self.position;
-        for frame in frames {
-            let length = frame.bytes.len() as u64;
-            debug_assert!(frame.bytes.len().is_multiple_of(FRAME_ALIGNMENT));
-            if length > self.file_bytes {
-                return Err(RingError::TooLarge(frame.bytes.len()));
-            }
-            if position + length > self.file_bytes {
-                free = free.checked_sub(1).ok_or(RingError::Full)?;
-                position = 0;
-            }
-            position += length;
+#[cfg(test)]
+mod tests {
+    use chronik_model::Offset;
+
+    use super::*;
+    use crate::journal::OpenFrame;
+    use crate::journal::format::Operation;
+    use crate::journal::frame::FrameEntry;
+    use crate::log::partition_log::Placement;
+    use crate::store::LogSlot;
+
+    const FRAME_BYTES: u64 = FRAME_ALIGNMENT as u64;
+
+    fn frame(log_id: LogId) -> SealedFrame {
+        let operation = Operation::Append {
+            base_offset: Offset(0),
+            last_offset: Offset(0),
+            batch: b"batch",
+        };
+        let entry = |range| FrameEntry {
+            log_id,
+            slot: LogSlot(0),
+            range,
+            placement: Placement {
+                base_offset: Offset(0),
+                last_offset: Offset(0),
+                segment: Offset(0),
+                position: 0,
+                generation: 0,
+            },
+        };
+        let mut open = OpenFrame::default();
+        open.append(entry, &operation, log_id);
+        open.seal().remove(0)
+    }
+
+    /// Four files of two frames each, with so many frames written.
+    fn ring(written: usize) -> Ring {
+        let link = ChainLink::start(&[3; 16], 1, 1);
+        let mut ring = Ring::new([3; 16], 4, 2 * FRAME_BYTES, JournalStart { file: 0, link });
+        for _ in 0..written {
+            ring.plan(&mut [frame(LogId::METADATA)]).unwrap();
+            ring.completed();
         }
-        Ok(())
+        ring
+    }
+
+    fn check(written: usize, waiting: &[SealedFrame], expected: usize) {
+        assert_eq!(ring(written).fitting(waiting), Ok(expected), "{written}");
+    }
+
+    #[test]
+    fn more_than_the_ring_holds_is_taken_in_parts() {
+        let data: Vec<_> = (0..20).map(|_| frame(LogId(1))).collect();
+        // The last file is not for data.
+        check(0, &data, 6);
+        check(1, &data, 5);
+        check(4, &data, 2);
+        check(6, &data, 0);
+        let metadata: Vec<_> = (0..20).map(|_| frame(LogId::METADATA)).collect();
+        check(0, &metadata, 8);
+        check(7, &metadata, 1);
+        check(8, &metadata, 0);
+    }
+
+    #[test]
+    fn a_full_ring_always_wants_a_trim() {
+        for files in 3..20 {
+            let link = ChainLink::start(&[3; 16], 1, 1);
+            let start = JournalStart { file: 0, link };
+            let mut ring = Ring::new([3; 16], files, FRAME_BYTES, start);
+            for _ in 0..100 {
+                while ring.fitting(&[frame(LogId(1))]) == Ok(1) {
+                    ring.plan(&mut [frame(LogId(1))]).unwrap();
+                    ring.completed();
+                }
+                let start = ring.wanted_trim().expect("nobody else would make room");
+                ring.trim(start);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::{BufMut, BytesMut};
-use chronik_model::{Offset, ProducerEpoch, ProducerId};
+use chronik_model::{Offset, ProducerEpoch, ProducerId, mutant};
 use rustc_hash::FxHashMap;
 
 use crate::codec::{Reader, Truncated, put_count};
@@ -146,6 +146,9 @@ impl ProducerTable {
             return Ok(SequenceCheck::New);
         };
         if batch.epoch < producer.epoch {
+            if mutant!(OldProducerEpochAccepted) {
+                return Ok(SequenceCheck::New);
+            }
             let (current, found) = (producer.epoch.0, batch.epoch.0);
             return Err(SequenceError::FencedEpoch { current, found });
         }
@@ -155,7 +158,12 @@ impl ProducerTable {
                 found => Err(SequenceError::OutOfOrder { expected: 0, found }),
             };
         }
-        let newest = producer.batches.iter().rev().take(BATCHES_REMEMBERED);
+        let window = if mutant!(WindowOfOne) {
+            1
+        } else {
+            BATCHES_REMEMBERED
+        };
+        let newest = producer.batches.iter().rev().take(window);
         let duplicate = newest.into_iter().find(|known| {
             (known.epoch, known.first_sequence, known.last_sequence)
                 == (batch.epoch, batch.first_sequence, batch.last_sequence)
@@ -167,7 +175,8 @@ impl ProducerTable {
             return Ok(SequenceCheck::New);
         };
         let expected = following(last.last_sequence);
-        if batch.first_sequence != expected {
+        let gap = batch.first_sequence > expected;
+        if batch.first_sequence != expected && !(gap && mutant!(SequenceGapAccepted)) {
             return Err(SequenceError::OutOfOrder {
                 expected,
                 found: batch.first_sequence,

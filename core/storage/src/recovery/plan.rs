@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chronik_model::{LogId, Offset};
+use chronik_model::{LogId, Offset, mutant};
 
 use crate::checkpoint::CutCheckpoint;
 use crate::journal::{Operation, Replacement};
@@ -120,6 +120,7 @@ impl Plans {
                 log.generation = log.generation.max(generation);
                 log.point = Some((generation, point));
             }
+            Operation::LogStart { .. } if mutant!(LogStartForgotten) => {}
             Operation::LogStart { start_offset } => {
                 log.log_start = log.log_start.max(Some(start_offset));
             }

@@ -7,8 +7,8 @@
 //!                     |--- appends of the journal that stay ---|
 //! ```
 
-use chronik_model::Offset;
 use chronik_model::batch::BatchHeader;
+use chronik_model::{Offset, mutant};
 
 use super::plan::{Change, LogPlan, Remains};
 use super::replayer::config;
@@ -443,20 +443,27 @@ impl Recovering {
             let there = files.iter().any(|(known, _)| *known == segment.id());
             let unsure = self.unsure_from.is_some_and(|from| base >= from);
             if there && (unsure || segment.synced_bytes < segment.bytes) {
-                disk.sync(path)?;
+                if !mutant!(RecoveryNotSynced) {
+                    disk.sync(path)?;
+                }
                 changed = true;
             }
             segment.written_bytes = segment.bytes;
             segment.synced_bytes = segment.bytes;
         }
-        if changed {
+        if changed && !mutant!(SkipDirectorySync) {
             disk.sync_directory(&directory)?;
         }
         self.set_end(self.log.log_end);
         self.apply_log_start();
         // An epoch may begin at the end; producers have written before it.
         self.log.epochs.truncate_end(self.log.log_end.next());
-        self.log.producers.truncate_end(self.log.log_end);
+        if !mutant!(ProducersAheadOfLog) {
+            self.log.producers.truncate_end(self.log.log_end);
+        }
+        if mutant!(ProducersForgotten) {
+            self.log.producers.truncate_end(Offset(i64::MIN));
+        }
         self.log.producers.settle(self.log.log_end);
         self.log.cuts.clear();
         self.log.uncovered_cut = None;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chronik_model::{LogId, Offset, TopicPartition};
+use chronik_model::{LogId, Offset, TopicPartition, mutant};
 
 use super::plan::Plans;
 use super::recovering::Recovering;
@@ -95,7 +95,9 @@ impl Replayer {
         operation: &Operation<'_>,
     ) -> Result<(), DiskError> {
         self.order += 1;
-        self.next_log_id = self.next_log_id.max(log_id.0.saturating_add(1));
+        if !mutant!(LogIdReused) {
+            self.next_log_id = self.next_log_id.max(log_id.0.saturating_add(1));
+        }
         match operation {
             Operation::Vote { term, vote, commit } => {
                 self.vote = Vote {
@@ -185,7 +187,8 @@ impl Replayer {
         }
         // Replay may have made new directories, and a log's own may never have been synced.
         let entries = disk.list("")?;
-        if entries.iter().any(|entry| entry.name == TOPICS_DIRECTORY) {
+        let any = entries.iter().any(|entry| entry.name == TOPICS_DIRECTORY);
+        if any && !mutant!(SkipDirectorySync) {
             disk.sync_directory(TOPICS_DIRECTORY)?;
         }
         disk.sync_directory("")?;

@@ -1,7 +1,7 @@
 //! What the store makes of finished disk operations.
 
 use bytes::Bytes;
-use chronik_model::{LogId, Offset};
+use chronik_model::{LogId, Offset, mutant};
 
 use super::{Extent, LogSlot, LogStore, Pending};
 use crate::disk::{DiskData, DiskDone, DiskError, DiskErrorKind, DiskOp};
@@ -142,7 +142,10 @@ impl LogStore {
         result: Result<DiskData, DiskError>,
     ) {
         self.writing.remove(&log_id);
-        if let Err(error) = result {
+        let is_full = |error: &DiskError| error.kind == DiskErrorKind::Full;
+        if let Err(error) = result
+            && !(is_full(&error) && mutant!(FullDiskIgnored))
+        {
             // Without space the data stays in memory until `retry_writes` tries again.
             match error.kind {
                 DiskErrorKind::Full => (self.out_of_space, self.ran_out) = (true, true),
@@ -181,6 +184,9 @@ impl LogStore {
         self.push_switch(slot);
         self.continue_trim(slot);
         self.flush_if_due(slot);
+        if mutant!(TrimBeforeSync) {
+            self.sync_done(slot, log_id, extent, Ok(DiskData::Done));
+        }
         self.evict();
     }
 
@@ -249,6 +255,9 @@ impl LogStore {
         result: Result<DiskData, DiskError>,
     ) {
         if let Err(error) = result {
+            if mutant!(FailedSyncRetried) {
+                return self.sync_segments(slot);
+            }
             // What a failed sync leaves behind reads as clean: it is never tried again.
             self.go_offline(&error.to_string());
             return;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use chronik_model::{LogId, Now, Offset};
+use chronik_model::{LogId, Now, Offset, mutant};
 
 use super::{Deletion, Doomed, LogSlot, LogStore, Pending, Token};
 use crate::checkpoint::LogCheckpoint;
@@ -232,7 +232,9 @@ impl LogStore {
             let old = log
                 .config
                 .retention_ms
-                .is_some_and(|retention| expired(segment, retention));
+                .map_or(mutant!(RetentionTakesAll), |retention| {
+                    expired(segment, retention)
+                });
             let excess = log
                 .config
                 .retention_bytes

@@ -1,6 +1,6 @@
 //! Moving the tail into the segments, and letting memory go.
 
-use chronik_model::{LogId, Offset};
+use chronik_model::{LogId, Offset, mutant};
 
 use super::{Extent, LogSlot, LogStore, Pending, Token};
 use crate::disk::DiskOp;
@@ -14,6 +14,9 @@ impl LogStore {
     /// Ends a turn: what was appended without the journal goes to the segments now, as
     /// acknowledgements wait for it.
     pub fn end_turn(&mut self) {
+        if mutant!(EndTurnForgets) {
+            self.unjournaled.pop();
+        }
         for slot in std::mem::take(&mut self.unjournaled) {
             self.write_back(slot, true);
         }
@@ -106,7 +109,7 @@ impl LogStore {
                     self.write_back(*slot, false);
                 }
             }
-            if waits {
+            if waits && !mutant!(UnwrittenEvicted) {
                 return;
             }
             for (slot, log_id, last) in entries {
@@ -201,7 +204,7 @@ impl LogStore {
             self.write_back(slot, false);
             return;
         }
-        if log.synced_end < switch.since {
+        if log.synced_end < switch.since && !mutant!(SwitchWithoutSync) {
             self.sync_segments(slot);
             return;
         }

@@ -6,6 +6,7 @@ use chronik_model::batch::{BatchBuilder, BatchHeader, BatchSpec, ProducerState, 
 use chronik_model::compression::Codec;
 use chronik_model::rng::Rng;
 use chronik_model::{Mono, Now, Offset, ProducerEpoch, ProducerId};
+use chronik_sim_disk::{Crash, Failure};
 use chronik_storage::checkpoint::CHECKPOINT_PATHS;
 use chronik_storage::compaction::{CompactionConfig, CompactionSettings};
 use chronik_storage::disk::{Disk, DiskErrorKind};
@@ -15,7 +16,6 @@ use chronik_storage::log::{LogConfig, PartitionLog};
 use chronik_storage::store::{Completion, ReadOutcome, ReadRequest, StoreLimits};
 
 use super::compacted::{Record, all_records, keyed_batch};
-use super::disk::Crash;
 use super::model::{COMPACTION, Cleanup, Model};
 use super::shell::{Shell, new_directory};
 
@@ -444,7 +444,7 @@ fn without_space_a_compaction_is_given_up_and_tried_again() {
     let mut story = Story::new(6);
     story.fill(3);
     let expected = story.read();
-    story.shell.disk.full = true;
+    story.shell.disk.faults().writes = Some(DiskErrorKind::Full);
     story.shell.compact(story.wall_ms, LARGE);
     for _ in 0..20 {
         story.shell.work(10).unwrap();
@@ -455,7 +455,7 @@ fn without_space_a_compaction_is_given_up_and_tried_again() {
     }
     assert_eq!(story.shell.store.compaction_stats().aborted, 1);
     assert_eq!(story.shell.store.offline(), None);
-    story.shell.disk.full = false;
+    story.shell.disk.faults().writes = None;
     story.drain();
     assert_eq!(story.read(), expected);
     assert_eq!(story.compact(LARGE), 1);
@@ -469,9 +469,10 @@ fn a_failed_sync_of_what_was_copied_takes_the_directory_offline() {
     let expected = story.read();
     for _ in 0..50 {
         story.shell.compact(story.wall_ms, LARGE);
-        let next = story.shell.disk.operations + 1;
+        let next = story.shell.disk.operations() + 1;
         if story.shell.store.compaction_stats().bytes_written > 0 {
-            story.shell.disk.fail_at = Some((next, DiskErrorKind::Failed));
+            story.shell.disk.faults().fail_at =
+                Some((next, Failure::Nothing(DiskErrorKind::Failed)));
         }
         story.shell.work(1).unwrap();
         if story.shell.store.offline().is_some() {
@@ -641,7 +642,9 @@ fn an_end_that_is_taken_back_voids_a_compaction() {
         story.drain();
     }
     assert_eq!(story.shell.store.compaction_stats().aborted, 1);
-    let files = story.shell.disk.segment_files();
+    let mut files = story.shell.disk.paths();
+    files.retain(|path| path.ends_with(".log"));
+    let files = files.len();
     let known = story
         .log()
         .segments

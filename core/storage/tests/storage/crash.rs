@@ -2,22 +2,22 @@
 
 use chronik_model::rng::Rng;
 use chronik_model::{Mono, Now};
+use chronik_sim_disk::{Crash, SimDisk};
 use chronik_storage::disk::DiskError;
 use chronik_storage::store::StoreLimits;
 
 use super::compacted::keyed_batch;
-use super::disk::{Crash, SimDisk};
 use super::model::{Cleanup, Model, batch};
 use super::shell::{Counts, Shell, new_directory};
 
 /// Small enough that eviction, rolls and trims happen all the time.
-const LIMITS: StoreLimits = StoreLimits {
+pub(crate) const LIMITS: StoreLimits = StoreLimits {
     tail_bytes: 48 << 10,
     write_back_bytes: 8 << 10,
 };
 
 /// One random step of a server's life.
-fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskError> {
+pub(crate) fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskError> {
     let ids: Vec<u64> = model
         .logs
         .iter()
@@ -38,7 +38,7 @@ fn step(shell: &mut Shell, model: &mut Model, rng: &mut Rng) -> Result<(), DiskE
         0..16 => change(shell, model, rng, id),
         16 => shell.drain()?,
         17..40 => {
-            let wall_ms = 2000 + i64::try_from(shell.disk.operations).unwrap();
+            let wall_ms = 2000 + i64::try_from(shell.disk.operations()).unwrap();
             let map_bytes = if rng.below(2) == 0 { 100 } else { 1 << 20 };
             shell.compact(wall_ms, map_bytes);
         }
@@ -83,7 +83,7 @@ fn change(shell: &mut Shell, model: &mut Model, rng: &mut Rng, id: u64) {
             model.delete_records(shell, id, start);
             shell.counts.add("log starts", 1);
         }
-        5..8 => {
+        5..8 if !model.only_durable => {
             log.flush_messages = if log.flush_messages == 1 { 1000 } else { 1 };
             shell.store.configure(slot, log.config());
             shell.counts.add("mode switches", 1);
@@ -115,7 +115,12 @@ fn change(shell: &mut Shell, model: &mut Model, rng: &mut Rng, id: u64) {
     }
 }
 
-fn live(shell: &mut Shell, model: &mut Model, rng: &mut Rng, steps: u64) -> Result<(), DiskError> {
+pub(crate) fn live(
+    shell: &mut Shell,
+    model: &mut Model,
+    rng: &mut Rng,
+    steps: u64,
+) -> Result<(), DiskError> {
     for _ in 0..steps {
         let done = step(shell, model, rng);
         model.note(shell);
@@ -133,16 +138,16 @@ fn live(shell: &mut Shell, model: &mut Model, rng: &mut Rng, steps: u64) -> Resu
 fn start(mut disk: SimDisk, worst: Crash, rng: &mut Rng, counts: &mut Counts) -> Shell {
     loop {
         if rng.below(3) == 0 {
-            disk.crash_at = Some(disk.operations + 1 + rng.below(20));
+            disk.faults().crash_at = Some(disk.operations() + 1 + rng.below(20));
         }
         match Shell::start(disk, LIMITS) {
             Ok((mut shell, _)) => {
-                shell.disk.crash_at = None;
+                shell.disk.faults().crash_at = None;
                 return shell;
             }
             Err(failed) => {
                 let (left, error) = *failed;
-                assert!(left.crashed, "recovery fails: {error}");
+                assert!(left.is_crashed(), "recovery fails: {error}");
                 counts.add("crashes in recovery", 1);
                 let power = worst == Crash::Power && rng.below(2) == 0;
                 let crash = if power { Crash::Power } else { Crash::Kill };
@@ -158,7 +163,7 @@ fn run(seed: u64, crash_at: u64, counts: &mut Counts) -> bool {
     let mut model = Model::default();
     let mut chance = Rng::new(seed.rotate_left(32) ^ crash_at);
     let mut disk = new_directory();
-    disk.crash_at = Some(crash_at);
+    disk.faults().crash_at = Some(crash_at);
     let mut crashed = false;
     for life in 0..3 {
         let mut shell = if life == 0 {
@@ -166,7 +171,7 @@ fn run(seed: u64, crash_at: u64, counts: &mut Counts) -> bool {
                 Ok((shell, _)) => shell,
                 Err(failed) => {
                     let left = &failed.0;
-                    assert!(left.crashed);
+                    assert!(left.is_crashed());
                     crashed = true;
                     disk = left.after(Crash::Power, &mut chance);
                     continue;
@@ -177,12 +182,12 @@ fn run(seed: u64, crash_at: u64, counts: &mut Counts) -> bool {
         };
         model.configure(&mut shell);
         if life > 0 {
-            shell.disk.crash_at = Some(shell.disk.operations + 1 + chance.below(150));
+            shell.disk.faults().crash_at = Some(shell.disk.operations() + 1 + chance.below(150));
         }
         let steps = if life == 0 { 150 } else { 60 };
         let done = live(&mut shell, &mut model, &mut rng, steps);
-        assert!(done.is_ok() || shell.disk.crashed, "{done:?}");
-        crashed |= life == 0 && shell.disk.crashed;
+        assert!(done.is_ok() || shell.disk.is_crashed(), "{done:?}");
+        crashed |= life == 0 && shell.disk.is_crashed();
         counts.merge(&shell.counts);
         let crash = if chance.below(4) == 0 {
             Crash::Kill
@@ -196,14 +201,14 @@ fn run(seed: u64, crash_at: u64, counts: &mut Counts) -> bool {
         let mut again = start(left, Crash::Power, &mut chance, counts);
         same_logs(&restarted, &again);
         model.check(&again, Some(crash));
-        again.disk.crash_at = None;
+        again.disk.faults().crash_at = None;
         disk = again.disk;
     }
     crashed
 }
 
 /// Recovery of what recovery left gives the same.
-fn same_logs(first: &Shell, second: &Shell) {
+pub(crate) fn same_logs(first: &Shell, second: &Shell) {
     let logs = |shell: &Shell| -> Vec<_> {
         let all = shell.store.slots().filter_map(|slot| shell.store.log(slot));
         all.map(|log| {

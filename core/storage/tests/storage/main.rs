@@ -9,7 +9,8 @@
 mod compacted;
 mod compaction;
 mod crash;
-mod disk;
+mod enumeration;
 mod model;
 mod rules;
 mod shell;
+mod sync_failure;

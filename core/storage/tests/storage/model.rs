@@ -7,6 +7,7 @@ use chronik_model::rng::Rng;
 use chronik_model::{
     LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId, TopicPartition,
 };
+use chronik_sim_disk::{Crash, SimDisk};
 use chronik_storage::LogSlot;
 use chronik_storage::compaction::CompactionConfig;
 use chronik_storage::log::partition_log::sequenced;
@@ -14,7 +15,6 @@ use chronik_storage::log::producers::SequenceCheck;
 use chronik_storage::log::{LogConfig, PartitionLog};
 use chronik_storage::store::Append;
 
-use super::disk::{Crash, SimDisk};
 use super::shell::Shell;
 
 /// A batch as it must be read back.
@@ -224,6 +224,8 @@ pub(crate) fn batch(
 pub(crate) struct Model {
     pub(crate) logs: BTreeMap<u64, ModelLog>,
     next_token: u64,
+    /// No log is acknowledged before it is synced.
+    pub(crate) only_durable: bool,
 }
 
 impl Model {
@@ -239,7 +241,7 @@ impl Model {
         cleanup: Cleanup,
     ) -> u64 {
         let log = ModelLog {
-            flush_messages,
+            flush_messages: if self.only_durable { 1 } else { flush_messages },
             cleanup,
             ..ModelLog::default()
         };

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chronik_model::rng::Rng;
 use chronik_model::{BrokerEpoch, Mono, Now, Offset};
+use chronik_sim_disk::SimDisk;
 use chronik_storage::checkpoint::{Checkpoint, Vote};
 use chronik_storage::compaction::CompactionSettings;
-use chronik_storage::disk::{DiskDone, DiskError, DiskOp, DiskRequest, FileKey, replace_file};
+use chronik_storage::disk::{
+    DiskDone, DiskError, DiskErrorKind, DiskOp, DiskRequest, FileKey, replace_file,
+};
 use chronik_storage::journal::format::{FRAME_HEADER_BYTES, Operation, Operations};
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::journal::replay::ReplayError;
@@ -17,8 +20,6 @@ use chronik_storage::recovery::{
 };
 use chronik_storage::store::{Completion, StoreLimits, TrimProgress};
 use chronik_storage::{LogSlot, LogStore};
-
-use super::disk::SimDisk;
 
 pub(crate) const DIRECTORY_ID: [u8; 16] = [0xD1; 16];
 pub(crate) const RING_FILES: usize = 4;
@@ -60,6 +61,8 @@ pub(crate) struct Shell {
     /// Frames that are durable, but of which the store does not know yet.
     pub(crate) undelivered: VecDeque<CommittedFrame>,
     trimming: Option<JournalStart>,
+    /// Operations that failed.
+    pub(crate) failed: Vec<DiskOp>,
     /// Control tokens of ours that came back.
     pub(crate) tokens: Vec<u64>,
     pub(crate) completions: Vec<Completion>,
@@ -67,8 +70,13 @@ pub(crate) struct Shell {
 
 /// A directory with a ring written with zeros, as a server makes it before its first start.
 pub(crate) fn new_directory() -> SimDisk {
+    directory_with_ring(RING_FILE_BYTES)
+}
+
+/// The same with ring files of another size.
+pub(crate) fn directory_with_ring(file_bytes: u64) -> SimDisk {
     let mut disk = SimDisk::default();
-    let zeros = vec![0; usize::try_from(RING_FILE_BYTES).unwrap()];
+    let zeros = vec![0; usize::try_from(file_bytes).unwrap()];
     for file in 0..RING_FILES {
         disk.plant(&ring_path(file), &zeros);
     }
@@ -90,16 +98,18 @@ impl Shell {
             store.adopt(log);
         }
         let start = recovered.checkpoint.start;
+        let file_bytes = disk.content(&ring_path(0)).unwrap().len() as u64;
         let mut shell = Self {
             disk,
             store,
-            ring: Ring::new(DIRECTORY_ID, RING_FILES, RING_FILE_BYTES, start),
+            ring: Ring::new(DIRECTORY_ID, RING_FILES, file_bytes, start),
             checkpoint: recovered.checkpoint,
             counts: Counts::default(),
             queue: VecDeque::new(),
             waiting: Vec::new(),
             undelivered: VecDeque::new(),
             trimming: None,
+            failed: Vec::new(),
             tokens: Vec::new(),
             completions: Vec::new(),
         };
@@ -125,7 +135,8 @@ impl Shell {
     /// Writes what waits into the journal. What it made durable is told by [`Shell::deliver`].
     pub(crate) fn commit(&mut self) -> Result<(), DiskError> {
         self.waiting.extend(self.store.seal());
-        if self.waiting.is_empty() {
+        // A failure below one log stops the journal.
+        if self.waiting.is_empty() || self.store.offline().is_some() {
             return Ok(());
         }
         let plan = match self.ring.plan(&mut self.waiting) {
@@ -143,7 +154,7 @@ impl Shell {
                 let path = ring_path(write.file);
                 let written = self.disk.write_through(&path, position, buffer);
                 if replaces_segments(buffer) {
-                    let crashed = u64::from(self.disk.crashed);
+                    let crashed = u64::from(self.disk.is_crashed());
                     self.counts
                         .add("crashes: a replacement is journaled", crashed);
                 }
@@ -167,6 +178,9 @@ impl Shell {
 
     /// Tells the store of durable frames.
     pub(crate) fn deliver(&mut self) {
+        if self.store.offline().is_some() {
+            return;
+        }
         for frame in std::mem::take(&mut self.undelivered) {
             self.store.committed(&frame);
             for token in &frame.controls {
@@ -185,12 +199,15 @@ impl Shell {
             let rolls = matches!(request.op, DiskOp::WriteIndex { .. });
             self.counts.add("rolls", u64::from(rolls));
             let stage = self.compaction_stage(&request.op);
-            let result = self.disk.carry_out(&request);
+            let result = self.disk.carry_out(&request.op);
             if let Some(stage) = stage {
-                self.counts.add(stage, u64::from(self.disk.crashed));
+                self.counts.add(stage, u64::from(self.disk.is_crashed()));
             }
-            if self.disk.crashed {
+            if self.disk.is_crashed() {
                 return Err(result.expect_err("a crash is never reported as success"));
+            }
+            if result.is_err() {
+                self.failed.push(request.op);
             }
             let done = DiskDone {
                 token: request.token,
@@ -259,6 +276,9 @@ impl Shell {
 
     /// Takes the next step of trimming the ring, where it wants one.
     pub(crate) fn trim(&mut self) -> Result<(), DiskError> {
+        if self.store.offline().is_some() {
+            return Ok(());
+        }
         if self.trimming.is_none() && self.undelivered.is_empty() {
             self.trimming = self.ring.wanted_trim();
             if let Some(start) = self.trimming {
@@ -305,6 +325,9 @@ impl Shell {
             self.work(1000)?;
             self.trim()?;
             self.queue.extend(self.store.take_requests());
+            if let Some(reason) = self.store.offline() {
+                return Err(DiskError::new("", DiskErrorKind::Failed, reason));
+            }
             let idle = self.queue.is_empty() && self.waiting.is_empty() && self.trimming.is_none();
             if idle && !self.store.wants_commit() {
                 return Ok(());

@@ -83,12 +83,19 @@ impl Checkpointer {
             let left = deadline.saturating_duration_since(Instant::now());
             match events.recv_timeout(left) {
                 Ok(HubEvent::Trimmed(answer)) if answer.clean => state.take(answer),
+                // What an offline directory lacks stays in the journal: there is nothing to wait for.
+                Ok(HubEvent::Trimmed(_)) if self.is_offline() => return false,
                 Ok(HubEvent::Trimmed(_)) => {}
                 Ok(HubEvent::TrimWanted(_) | HubEvent::Registered | HubEvent::Stop) => {}
                 Ok(HubEvent::Fatal(_)) | Err(_) => return false,
             }
         }
         true
+    }
+
+    fn is_offline(&self) -> bool {
+        let mut shards = (0..self.hub.shard_count()).filter_map(|index| self.hub.shard(index));
+        shards.any(|shard| shard.offline().is_some())
     }
 
     /// Leaves a checkpoint from which nothing has to be replayed, and the marker of a clean stop.

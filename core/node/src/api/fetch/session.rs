@@ -57,6 +57,9 @@ impl TopicKey {
     }
 }
 
+/// Partitions that all sessions of one frontend remember at most: clients pay nothing for them.
+const MAX_KEPT_PARTITIONS: usize = 100_000;
+
 /// One partition that a fetch asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
@@ -191,18 +194,13 @@ impl FetchSessions {
     }
 
     fn remember(&mut self, wanted: &[Wanted], by_id: bool) -> i32 {
-        if wanted.is_empty() || self.most == 0 {
+        if wanted.is_empty() || self.most == 0 || wanted.len() > MAX_KEPT_PARTITIONS {
             return 0;
         }
-        while self.sessions.len() >= self.most {
-            let oldest = self
-                .sessions
-                .iter()
-                .min_by_key(|(_, session)| session.last_used);
-            let Some(oldest) = oldest.map(|(id, _)| *id) else {
+        while self.sessions.len() >= self.most || self.kept() + wanted.len() > MAX_KEPT_PARTITIONS {
+            if !self.drop_oldest() {
                 break;
-            };
-            self.sessions.remove(&oldest);
+            }
         }
         let id = self.next_id;
         self.next_id = if id == i32::MAX { 1 } else { id + 1 };
@@ -221,6 +219,23 @@ impl FetchSessions {
         id
     }
 
+    /// Partitions of all sessions.
+    fn kept(&self) -> usize {
+        self.sessions
+            .values()
+            .map(|session| session.parts.len())
+            .sum()
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self
+            .sessions
+            .iter()
+            .min_by_key(|(_, session)| session.last_used);
+        let oldest = oldest.map(|(id, _)| *id);
+        oldest.is_some_and(|id| self.sessions.remove(&id).is_some())
+    }
+
     fn continue_session(
         &mut self,
         id: i32,
@@ -237,18 +252,15 @@ impl FetchSessions {
         }
         session.next_epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         session.last_used = self.clock;
-        for topic in fetch.topics.clone() {
-            let key = TopicKey::of(topic.topic);
-            for partition in topic.partitions {
-                session.put(Wanted::new(key.clone(), &partition));
-            }
+        session.change(fetch);
+        if fetch.topics.len() > 0 {
+            // The oldest give way; the last of them is this one, whose client then begins anew.
+            while self.kept() > MAX_KEPT_PARTITIONS && self.drop_oldest() {}
         }
-        for topic in fetch.forgotten_topics.clone() {
-            let key = TopicKey::of(topic.topic);
-            for partition in topic.partitions {
-                session.forget(&key, partition);
-            }
-        }
+        let session = self
+            .sessions
+            .get_mut(&id)
+            .ok_or(ErrorCode::FetchSessionIdNotFound)?;
         let mut wanted: Vec<Wanted> = session
             .parts
             .iter()
@@ -284,6 +296,22 @@ impl FetchSessions {
 }
 
 impl Session {
+    /// Takes partitions in and out, as an incremental request asks.
+    fn change(&mut self, fetch: &FetchRequest<'_>) {
+        for topic in fetch.topics.clone() {
+            let key = TopicKey::of(topic.topic);
+            for partition in topic.partitions {
+                self.put(Wanted::new(key.clone(), &partition));
+            }
+        }
+        for topic in fetch.forgotten_topics.clone() {
+            let key = TopicKey::of(topic.topic);
+            for partition in topic.partitions {
+                self.forget(&key, partition);
+            }
+        }
+    }
+
     fn put(&mut self, wanted: Wanted) {
         let key = (wanted.topic.clone(), wanted.index.0);
         match self

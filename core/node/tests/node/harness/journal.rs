@@ -1,13 +1,13 @@
 //! The journal thread and the checkpointer as steps: seal, write, tell, trim.
 
 use chronik_node::{ShardInput, TrimAnswer};
+use chronik_sim_disk::SimDisk;
 use chronik_storage::checkpoint::Checkpoint;
 use chronik_storage::disk::replace_file;
 use chronik_storage::journal::frame::CommittedFrame;
 use chronik_storage::journal::ring::ring_path;
 use chronik_storage::journal::{CommitPlan, JournalStart, Ring, RingError, SealedFrame};
 
-use super::disk::SimDisk;
 use super::ledger::Ledger;
 use chronik_model::LogId;
 use chronik_model::rng::Rng;
@@ -108,11 +108,8 @@ impl Journal {
             return Vec::new();
         }
         for write in &plan.writes {
-            disk.write_through(
-                &ring_path(write.file),
-                write.position,
-                &write.buffers.concat(),
-            );
+            let (path, bytes) = (ring_path(write.file), write.buffers.concat());
+            disk.write_through(&path, write.position, &bytes).unwrap();
         }
         self.ring.completed();
         let mut told = Vec::new();

@@ -2,7 +2,6 @@
 //! and a seed decides which queue moves next.
 
 pub(crate) mod client;
-pub(crate) mod disk;
 mod journal;
 pub(crate) mod ledger;
 pub(crate) mod node;
@@ -13,11 +12,12 @@ use bytes::Bytes;
 use chronik_model::rng::Rng;
 use chronik_model::{LogId, Mono, Now};
 use chronik_node::{FrontendInput, FrontendOutput, QuorumInput, ShardInput, ShardOutputs};
+use chronik_sim_disk::{Crash, SimDisk};
 use chronik_storage::disk::{DiskDone, DiskOp};
+use chronik_storage::journal::ring::ring_path;
 use rustc_hash::FxHasher;
 
 use client::Connection;
-use disk::SimDisk;
 use ledger::Ledger;
 use node::{From, Node, Options};
 
@@ -31,6 +31,28 @@ const MOST_STEPS: u64 = 200_000;
 pub(crate) fn seeds(count: u64) -> std::ops::Range<u64> {
     let factor = option_env!("SIM_FACTOR").and_then(|factor| factor.parse().ok());
     0..count * factor.unwrap_or(1)
+}
+
+/// A directory with the files of an empty journal, as a server makes it before its first start.
+fn new_directory(options: &Options) -> SimDisk {
+    let mut disk = SimDisk::default();
+    for file in 0..options.journal_files {
+        disk.plant(&ring_path(file), &[]);
+    }
+    disk
+}
+
+/// Paths of the segments below a directory, which may end in the middle of a name.
+fn segments(disk: &SimDisk, directory: &str) -> Vec<String> {
+    let mut paths = disk.paths();
+    paths.retain(|path| path.starts_with(directory) && path.ends_with(".log"));
+    paths
+}
+
+/// Whether all that is in the segments below `directory` survives a power cut.
+pub(crate) fn is_synced(disk: &SimDisk, directory: &str) -> bool {
+    let paths = segments(disk, directory);
+    paths.iter().all(|path| disk.is_durable(path))
 }
 
 /// Something that can happen now.
@@ -82,6 +104,8 @@ pub(crate) struct Sim {
     /// How far the wall clock was set off.
     pub(crate) wall_skew_ms: i64,
     pub(crate) disk: SimDisk,
+    /// No disk operation of running machines comes back.
+    pub(crate) disk_held: bool,
     pub(crate) node: Node,
     pub(crate) ledger: Ledger,
     pub(crate) connections: Vec<Connection>,
@@ -100,7 +124,7 @@ impl Sim {
         let mut rng = Rng::new(seed);
         let mut schedule = Rng::new(rng.next_u64());
         let slow = schedule.below(2 * Event::CLASSES);
-        let mut disk = SimDisk::default();
+        let mut disk = new_directory(&options);
         let now = Now {
             mono: Mono(0),
             wall_ms: WALL_START_MS,
@@ -114,6 +138,7 @@ impl Sim {
             mono: Mono(0),
             wall_skew_ms: 0,
             disk,
+            disk_held: false,
             node,
             ledger: Ledger::default(),
             connections: Vec::new(),
@@ -148,12 +173,14 @@ impl Sim {
         self.node.journal.tear(&mut self.disk, &mut self.rng);
         for queue in self.node.to_disk.values() {
             if let Some(request) = queue.front() {
-                self.disk.tear(&request.op, &mut self.rng);
+                self.disk.carry_out_in_part(&request.op, &mut self.rng);
             }
         }
         if power {
-            self.disk.cut_power(&mut self.rng);
+            self.disk.crash(Crash::Power, &mut self.rng);
             self.ledger.forget_lazy();
+        } else {
+            self.disk.crash(Crash::Kill, &mut self.rng);
         }
         for connection in &mut self.connections {
             connection.lose();
@@ -162,8 +189,9 @@ impl Sim {
         let now = self.now();
         self.node = Node::start(&self.options, &mut self.disk, self.lives, now);
         // Recovery may keep what was on its way and promised to nobody: now it is safe.
-        for segment in self.disk.durable_segments() {
-            self.ledger.committed(segment);
+        for path in segments(&self.disk, "") {
+            let durable = self.disk.durable_content(&path).unwrap();
+            self.ledger.committed(&durable);
         }
         self.finish_start();
     }
@@ -257,7 +285,7 @@ impl Sim {
         let waiting = node.to_quorum.iter().filter(|(_, queue)| !queue.is_empty());
         events.extend(waiting.map(|((from, _), _)| Event::Quorum(*from)));
         let waiting = node.to_disk.iter().filter(|(_, queue)| !queue.is_empty());
-        let waiting = waiting.filter(|_| !self.disk.held);
+        let waiting = waiting.filter(|_| !self.disk_held);
         events.extend(waiting.map(|((shard, log), _)| Event::Disk(*shard, *log)));
         events.extend(node.turns.keys().map(|frontend| Event::EndTurn(*frontend)));
         for (index, connection) in self.connections.iter().enumerate() {

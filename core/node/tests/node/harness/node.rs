@@ -11,6 +11,7 @@ use chronik_node::{
     RegistryValidator, Shard, ShardConfig, ShardId, ShardInput, SnapshotPolicy, ViewBuilder,
     controller_settings, metadata_log,
 };
+use chronik_sim_disk::SimDisk;
 use chronik_storage::checkpoint::Checkpoint;
 use chronik_storage::disk::{DiskError, DiskRequest};
 use chronik_storage::journal::Ring;
@@ -18,7 +19,6 @@ use chronik_storage::log::PartitionLog;
 use chronik_storage::recovery::{DirectoryShape, Recovered, recover};
 use chronik_storage::store::StoreLimits;
 
-use super::disk::SimDisk;
 use super::journal::Journal;
 
 pub(crate) const NODE_ID: NodeId = NodeId(1);

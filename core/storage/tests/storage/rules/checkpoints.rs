@@ -1,0 +1,121 @@
+//! Checkpoints, markers and what they remember (rules J7, J11, J14, J15).
+
+use chronik_model::Offset;
+use chronik_model::ids::base64_url;
+use chronik_sim_disk::{Crash, SimDisk};
+use chronik_storage::checkpoint::CHECKPOINT_PATHS;
+use chronik_storage::disk::Disk;
+use chronik_storage::journal::replay::ReplayError;
+use chronik_storage::recovery::{CLEAN_SHUTDOWN_PATH, DirectoryShape, recover};
+
+use super::{DURABLE, Story, filled, start};
+use crate::model::batch;
+use crate::shell::{DIRECTORY_ID, SHAPE};
+
+#[test]
+fn j7_a_directory_without_checkpoints_is_rebuilt_from_its_segments() {
+    let mut story = filled();
+    for lost in [
+        &CHECKPOINT_PATHS[..1],
+        &CHECKPOINT_PATHS[1..],
+        &CHECKPOINT_PATHS,
+    ] {
+        let mut disk = story.shell.disk.clone();
+        for path in lost {
+            disk.remove(path).unwrap();
+            disk.sync_directory("").unwrap();
+        }
+        story.check_damaged(disk, &format!("without {lost:?}"));
+    }
+    story.crash(Crash::Power);
+}
+
+#[test]
+fn j7_a_checkpoint_of_an_earlier_life_is_not_taken_for_the_newest() {
+    let mut story = filled();
+    story.crash(Crash::Power);
+    let id = *story.model.logs.keys().next().unwrap();
+    story.append(id, 500);
+    story.commit();
+    let mut disk = story.shell.disk.clone();
+    disk.remove(story.shell.checkpoint.path()).unwrap();
+    disk.sync_directory("").unwrap();
+    story.check_damaged(disk, "without the newest checkpoint");
+}
+
+#[test]
+fn j11_a_retry_is_known_after_a_crash_that_lost_newer_batches() {
+    let mut story = Story::new();
+    let id = story.log(DURABLE);
+    for sequence in 0..3 {
+        let bytes = batch(&mut story.rng, 1, 100, Some((5, sequence)));
+        story.model.append(&mut story.shell, id, &bytes).unwrap();
+        story.commit();
+    }
+    // A checkpoint may know batches that never become durable.
+    for sequence in 3..12 {
+        let bytes = batch(&mut story.rng, 1, 100, Some((5, sequence)));
+        story.model.append(&mut story.shell, id, &bytes).unwrap();
+    }
+    let mut checkpoint = story.shell.checkpoint.clone();
+    checkpoint.generation += 1;
+    checkpoint.logs = story.shell.store.checkpoints();
+    let path = checkpoint.path();
+    story.shell.disk.plant(path, &checkpoint.encode());
+    story.crash(Crash::Power);
+    assert_eq!(story.of(id).log_end, Offset(3));
+}
+
+#[test]
+fn j14_the_marker_of_a_clean_stop_is_good_for_one_start() {
+    let mut story = filled();
+    story.shell.stop().unwrap();
+    story.model.note(&mut story.shell);
+    let stopped = story.shell.disk.clone();
+    let marker = stopped.content(CLEAN_SHUTDOWN_PATH).unwrap().to_vec();
+    let clean_starts = |disk: SimDisk| start(disk).unwrap().counts.0["clean starts"];
+    assert_eq!(clean_starts(stopped.clone()), 1);
+    let started = start(stopped.clone()).unwrap().disk;
+    assert!(started.content(CLEAN_SHUTDOWN_PATH).is_none());
+    assert_eq!(clean_starts(started), 0);
+    for byte in 0..marker.len() {
+        let mut damaged = marker.clone();
+        damaged[byte] ^= 0x10;
+        let mut disk = stopped.clone();
+        disk.plant(CLEAN_SHUTDOWN_PATH, &damaged);
+        assert_eq!(clean_starts(disk.clone()), 0, "byte {byte}");
+        story.check_damaged(disk, &format!("marker byte {byte}"));
+    }
+}
+
+#[test]
+fn j15_a_checkpoint_with_any_byte_changed_costs_time_but_no_data() {
+    let story = filled();
+    for path in CHECKPOINT_PATHS {
+        let good = story.shell.disk.content(path).unwrap().to_vec();
+        for byte in 0..good.len() {
+            let mut damaged = good.clone();
+            damaged[byte] ^= 1 << (byte % 8);
+            let mut disk = story.shell.disk.clone();
+            disk.plant(path, &damaged);
+            story.check_damaged(disk, &format!("{path} byte {byte}"));
+        }
+    }
+}
+
+#[test]
+fn j15_a_checkpoint_of_another_directory_is_refused() {
+    let mut story = filled();
+    story.commit();
+    let shape = DirectoryShape {
+        directory_id: [9; 16],
+        ..SHAPE
+    };
+    let refused = recover(&mut story.shell.disk, &shape).unwrap_err();
+    let ReplayError::OtherDirectory { path, found, .. } = &refused else {
+        panic!("{refused}");
+    };
+    assert!(path.starts_with("checkpoint."), "{refused}");
+    assert_eq!(*found, base64_url(&DIRECTORY_ID));
+    assert!(refused.to_string().contains("meta.properties"));
+}
