@@ -10,11 +10,11 @@ from contextlib import suppress
 import pytest
 import zstandard
 from crc32c import crc32c
+from good_client import good_client, quiet_p99_ms
+from watching import assert_patient, assert_unharmed
 
 from clients import raw, wire
 from clients.reading import create_topic
-from good_client import good_client, quiet_p99_ms
-from watching import assert_patient, assert_unharmed
 
 pytestmark = pytest.mark.chronik_only
 
@@ -69,7 +69,10 @@ def array_bombs() -> dict[str, bytes]:
         + struct.pack(">i", BOMB_BYTES // 10)
         + b"\2\0\1b\xff\xff\xff\xff" * (BOMB_BYTES // 8),
         "CreateAcls": header(30, 2, True) + varint(BOMB_BYTES // 8) + b"\2\2x\3\2x\2x\3\3\0" * (BOMB_BYTES // 10),
-        "Produce": header(0, 9, True) + b"\0\xff\xff\0\0\0\0\2\2b" + varint(BOMB_BYTES // 6) + b"\0\0\0\0\0\0" * (half // 3),
+        "Produce": header(0, 9, True)
+        + b"\0\xff\xff\0\0\0\0\2\2b"
+        + varint(BOMB_BYTES // 6)
+        + b"\0\0\0\0\0\0" * (half // 3),
         "Fetch": header(1, 12, True)
         + struct.pack(">iiiibii", -1, 0, 0, 1, 0, 0, -1)
         + b"\2\2b"

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from clients.reading import create_topic
 from good_client import good_client, quiet_p99_ms
 from watching import assert_patient, assert_unharmed
+
+from clients.reading import create_topic
 
 pytestmark = pytest.mark.chronik_only
 
@@ -36,7 +36,8 @@ def test_damaged_frames_of_every_api_harm_nobody(new_broker, topic: str, driver:
         sent = fire(driver, broker.bootstrap)
 
     assert sent["frames"] >= FRAMES - PROCESSES * THREADS
-    assert min(sent.values()) > 0
+    # An answer or a closed connection for most of what was sent: the server did look at it.
+    assert sent["bytes back"] + sent["closed"] > sent["frames"] // 4
     record_property("hostile frames", f"{sent}")
     record_property("a good client", assert_patient(before, client))
     record_property("peak memory", f"{assert_unharmed(broker, BUDGET_MIB):.0f} MiB")

@@ -10,11 +10,11 @@ import time
 from contextlib import suppress
 
 import pytest
+from good_client import good_client, quiet_p99_ms
+from watching import assert_patient, assert_unharmed
 
 from clients import raw, wire
 from clients.reading import create_topic
-from good_client import good_client, quiet_p99_ms
-from watching import assert_patient, assert_unharmed
 
 pytestmark = pytest.mark.chronik_only
 

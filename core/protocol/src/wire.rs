@@ -6,8 +6,8 @@
 mod reader;
 mod writer;
 
-pub use reader::{MAX_ELEMENTS, MAX_PARTITIONS, MAX_TAGGED_FIELDS, Reader};
 pub(crate) use reader::PartitionCount;
+pub use reader::{MAX_ELEMENTS, MAX_PARTITIONS, MAX_TAGGED_FIELDS, Reader};
 pub use writer::Writer;
 
 /// Why bytes are not the message they should be.

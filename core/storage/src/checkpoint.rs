@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use chronik_model::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicPartition, mutant};
 
 use crate::codec::{Reader, Truncated, put_count, put_string};
-use crate::journal::format::ChainLink;
+use crate::journal::format::{ChainLink, MAX_COUNTER};
 use crate::journal::ring::JournalStart;
 use crate::log::cut::CutState;
 use crate::log::producers::ProducerTable;
@@ -242,6 +242,10 @@ impl Checkpoint {
             commit: reader.u64()?,
         };
         let next_log_id = reader.u64()?;
+        let counters = [generation, link.incarnation, link.sequence, next_log_id];
+        if counters.iter().any(|counter| *counter > MAX_COUNTER) {
+            return Ok(None);
+        }
         let count = reader.count(64)?;
         let logs = (0..count)
             .map(|_| decode_log(&mut reader, version))

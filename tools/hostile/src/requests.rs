@@ -128,7 +128,8 @@ pub struct Api {
     pub key: ApiKey,
     /// The version.
     pub version: i16,
-    fields: std::rc::Rc<[Field]>,
+    /// Its body.
+    pub fields: std::rc::Rc<[Field]>,
 }
 
 /// What requests are made of.

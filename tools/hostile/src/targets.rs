@@ -33,7 +33,8 @@ pub type Share = u64;
 /// A broker without hostile input does not work.
 #[must_use]
 pub fn all() -> Vec<(Share, Box<dyn Target>)> {
-    let directory = samples::directory();
+    let directory = samples::directory(TOPICS_OF_A_SNAPSHOT);
+    let without_snapshot = samples::directory(0);
     let mut targets: Vec<(Share, Box<dyn Target>)> = vec![
         (200, Box::new(handlers::Handlers::new())),
         (100, Box::new(decoders::Decoders::new())),
@@ -49,7 +50,17 @@ pub fn all() -> Vec<(Share, Box<dyn Target>)> {
         (6, Box::new(properties::Properties)),
     ];
     for kind in recovery::Kind::ALL {
-        targets.push((1, Box::new(recovery::Recovery::new(kind, &directory))));
+        let directory = match kind {
+            recovery::Kind::MetadataLog => &without_snapshot,
+            recovery::Kind::Journal
+            | recovery::Kind::Rebuild
+            | recovery::Kind::Checkpoint
+            | recovery::Kind::Marker => &directory,
+        };
+        targets.push((1, Box::new(recovery::Recovery::new(kind, directory))));
     }
     targets
 }
+
+/// Topics whose creation makes a broker under test write a snapshot of its metadata.
+const TOPICS_OF_A_SNAPSHOT: usize = 20;

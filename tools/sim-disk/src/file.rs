@@ -143,9 +143,11 @@ impl SimFile {
     }
 
     /// The cache forgets what it takes for clean: what a failed sync lost is not read any more.
-    pub(crate) fn evict(&mut self) {
+    /// Whether there was any of that.
+    pub(crate) fn evict(&mut self) -> bool {
         let lost = |(sector, before): (&usize, &Before)| before.lost.then_some(*sector);
         let lost: Vec<usize> = self.before.iter().filter_map(lost).collect();
+        let any = !lost.is_empty();
         for sector in lost {
             let start = sector * SECTOR_BYTES;
             let bytes = self.durable_sector(sector);
@@ -154,6 +156,7 @@ impl SimFile {
                 into.copy_from_slice(bytes.get(..end - start).unwrap_or_default());
             }
         }
+        any
     }
 
     /// A power cut.

@@ -188,12 +188,16 @@ impl SimDisk {
 
     /// The cache makes room: what it takes for clean is read from the platter again, and what failed
     /// syncs lost is gone for readers too.
-    pub fn evict(&mut self) {
+    ///
+    /// Whether anything was.
+    pub fn evict(&mut self) -> bool {
+        let mut any = false;
         for file in self.files.iter_mut().flatten() {
             if !file.is_durable() {
-                Arc::make_mut(file).evict();
+                any |= Arc::make_mut(file).evict();
             }
         }
+        any
     }
 
     /// The process or the machine dies. What the disk holds afterwards is what the next start finds.

@@ -256,6 +256,8 @@ pub enum Happening {
     /// Bytes of this partition were damaged on its only disk: reads of them may fail from now on, but
     /// may not lie.
     Damaged(Place),
+    /// A start does not find what a failed sync had left in memory: what was not synced is at risk.
+    Forgotten,
     /// All that was ever stored is gone with its disk.
     Wiped,
     /// The faults are over.

@@ -21,5 +21,5 @@ pub mod scenario;
 pub mod schedule;
 pub mod shrink;
 pub mod story;
-pub mod world;
 pub mod workload;
+pub mod world;

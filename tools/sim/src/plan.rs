@@ -91,7 +91,10 @@ impl FromStr for FaultKind {
         let found = Self::ALL.iter().find(|(_, known)| *known == name);
         found.map(|(kind, _)| *kind).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|(_, name)| *name).collect();
-            format!("no fault is called {name:?}; there are {}", known.join(", "))
+            format!(
+                "no fault is called {name:?}; there are {}",
+                known.join(", ")
+            )
         })
     }
 }

@@ -24,7 +24,7 @@ const START_NS: u64 = 30_000_000_000;
 /// When the faults are over, all that was begun ends within this time.
 const LIVENESS_NS: u64 = 120_000_000_000;
 /// The workload is given up on after so many times its duration.
-const PATIENCE: u64 = 3;
+const PATIENCE: u64 = 12;
 
 /// Who plays in a run.
 #[derive(Debug)]
@@ -112,36 +112,35 @@ fn perform(
     actors: Vec<Box<dyn Actor>>,
     scanners: Vec<Box<dyn Actor>>,
 ) {
-    let phases: [(&str, &mut dyn FnMut(&mut World) -> bool); 4] = [
-        ("the first start", &mut |world| all_serve(world)),
-        ("the workload", &mut {
-            let mut actors = Some(actors);
-            move |world| {
-                work(world, script, actors.take().unwrap_or_default());
-                true
-            }
-        }),
-        ("after the faults", &mut |world| {
-            world.heal();
-            world.tell_all(&ActorInput::WindDown);
+    let phases = |world: &mut World| {
+        within(world, "the first start", all_serve)?;
+        work(world, script, actors);
+        world.heal();
+        world.tell_all(&ActorInput::WindDown);
+        within(world, "after the faults", |world| {
             all_serve(world) && all_done(world)
-        }),
-        ("the last look", &mut {
-            let mut scanners = Some(scanners);
-            move |world| look(world, scanners.take().unwrap_or_default())
-        }),
-    ];
-    for (name, phase) in phases {
-        let well = phase(world);
-        if world.violation().is_some() {
-            return;
-        }
-        if !well {
-            let what = format!("{name}: {}", whereabouts(world));
-            return world.accuse(Violation::new(Rule::Stuck, world.now(), what));
-        }
+        })?;
+        within(world, "the last look", |world| look(world, scanners))
+    };
+    match phases(world) {
+        Ok(()) => world.finish(),
+        // Where a promise was broken before, that one is told.
+        Err(Stuck(what)) => world.accuse(Violation::new(Rule::Stuck, world.now(), what)),
     }
-    world.finish();
+}
+
+/// A phase that did not come to its end.
+struct Stuck(String);
+
+fn within(
+    world: &mut World,
+    name: &str,
+    phase: impl FnOnce(&mut World) -> bool,
+) -> Result<(), Stuck> {
+    if phase(world) && world.violation().is_none() {
+        return Ok(());
+    }
+    Err(Stuck(format!("{name}: {}", whereabouts(world))))
 }
 
 fn all_serve(world: &mut World) -> bool {

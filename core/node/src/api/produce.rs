@@ -253,8 +253,7 @@ impl Frontend {
                 .map(|known| self.view().topic_config(known.id));
             // Only coordinators write what coordinators read.
             let internal = known.as_ref().is_some_and(|known| known.name.is_internal());
-            let refused =
-                refused.or_else(|| internal.then_some(ErrorCode::InvalidTopicException));
+            let refused = refused.or_else(|| internal.then_some(ErrorCode::InvalidTopicException));
             for partition in topic.partitions {
                 let index = partition.index;
                 let checked = match (&refused, &known, &config) {

@@ -20,6 +20,10 @@ pub const OPERATION_HEADER_BYTES: usize = 16;
 
 const CHECKSUM_AT: std::ops::Range<usize> = 44..48;
 
+/// No incarnation, generation, id or number of a frame gets here in the life of a directory, and all
+/// of them can be counted up from here.
+pub(crate) const MAX_COUNTER: u64 = u64::MAX / 2;
+
 /// What the next frame must continue: a frame is only valid behind the one it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainLink {
@@ -93,7 +97,8 @@ impl FrameHeader {
         let frame_bytes = usize::try_from(header.frame_bytes).unwrap_or(0);
         let operations = usize::try_from(header.operation_bytes).unwrap_or(usize::MAX);
         let fits = operations.saturating_add(FRAME_HEADER_BYTES) <= frame_bytes;
-        if !fits || !frame_bytes.is_multiple_of(FRAME_ALIGNMENT) {
+        let counted = header.link.incarnation.max(header.link.sequence) <= MAX_COUNTER;
+        if !fits || !counted || !frame_bytes.is_multiple_of(FRAME_ALIGNMENT) {
             return Err(FrameError::NotAFrame);
         }
         Ok(header)

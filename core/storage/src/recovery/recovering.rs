@@ -7,6 +7,8 @@
 //!                     |--- appends of the journal that stay ---|
 //! ```
 
+use std::ops::Range;
+
 use chronik_model::batch::BatchHeader;
 use chronik_model::{Offset, mutant};
 
@@ -438,11 +440,15 @@ impl Recovering {
             .iter()
             .map(|segment| self.log.file_of(segment.id()).log_path())
             .collect();
+        let unjournaled = self.log.mode == Mode::Unjournaled;
         for (segment, path) in self.log.segments.iter_mut().zip(&paths) {
             let base = segment.base_offset;
             let there = files.iter().any(|(known, _)| *known == segment.id());
             let unsure = self.unsure_from.is_some_and(|from| base >= from);
             if there && (unsure || segment.synced_bytes < segment.bytes) {
+                if unjournaled {
+                    rewrite(disk, path, segment.synced_bytes..segment.bytes)?;
+                }
                 if !mutant!(RecoveryNotSynced) {
                     disk.sync(path)?;
                 }
@@ -478,6 +484,22 @@ impl Recovering {
             log.advance_start(self.start);
         }
     }
+}
+
+/// Writes a part of a file once more. A sync that failed in the life before has left its pages clean:
+/// they can be read, but another sync would pass over them.
+fn rewrite(disk: &mut dyn Disk, path: &str, part: Range<u64>) -> Result<(), DiskError> {
+    let mut position = part.start;
+    while position < part.end {
+        let left = usize::try_from(part.end - position).unwrap_or(WRITE_BYTES);
+        let bytes = disk.read(path, position, left.min(WRITE_BYTES))?;
+        if bytes.is_empty() {
+            break;
+        }
+        disk.write(path, position, &bytes)?;
+        position += bytes.len() as u64;
+    }
+    Ok(())
 }
 
 fn size_of(files: &[(SegmentId, u64)], id: SegmentId) -> u64 {

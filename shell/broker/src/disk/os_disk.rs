@@ -1,29 +1,21 @@
 //! Recovery's view of the data directory: plain synchronous calls.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use chronik_storage::disk::{DirEntry, Disk, DiskError};
-use rustix::fs::{Advice, fadvise};
 
 use super::file_io::{self, disk_error, sync_error};
 use super::file_table::{Access, FileTable};
 
 /// Files that recovery keeps open.
 const MAX_OPEN_FILES: usize = 64;
-/// After a failed sync the kernel takes the pages for clean that it could not write. A process that
-/// reads them, syncs them and believes it loses them with the next power cut: so segments are dropped
-/// from memory before they are read. What is dirty stays.
-const SEGMENT_SUFFIX: &str = ".log";
 
 /// A data directory of the operating system.
 #[derive(Debug)]
 pub(crate) struct OsDisk {
     files: FileTable,
-    /// Segments that are read from the device, not from what the last process left in memory.
-    reread: BTreeSet<String>,
 }
 
 impl OsDisk {
@@ -31,7 +23,6 @@ impl OsDisk {
     pub(crate) fn new(data_dir: PathBuf) -> Self {
         Self {
             files: FileTable::new(data_dir.into(), MAX_OPEN_FILES),
-            reread: BTreeSet::new(),
         }
     }
 
@@ -71,10 +62,6 @@ impl Disk for OsDisk {
 
     fn read(&mut self, path: &str, position: u64, length: usize) -> Result<Vec<u8>, DiskError> {
         let file = self.files.open(path, Access::Read)?;
-        if path.ends_with(SEGMENT_SUFFIX) && self.reread.insert(path.to_owned()) {
-            // Advice only: a filesystem that does not take it keeps its pages.
-            let _refused = fadvise(&*file, 0, None, Advice::DontNeed);
-        }
         file_io::read_at(&file, position, length).map_err(|error| disk_error(path, &error))
     }
 

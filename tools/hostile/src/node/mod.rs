@@ -50,8 +50,7 @@ pub struct Node {
     shards: Vec<Shard>,
     frontend: Option<Frontend>,
     journal: Journal,
-    /// Its files.
-    pub disk: MemoryDisk,
+    disk: MemoryDisk,
     queue: VecDeque<Work>,
     view: Option<Arc<ClusterView>>,
     mono: Mono,
@@ -134,6 +133,12 @@ impl Node {
     /// What connections were told since the last call.
     pub fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
+    }
+
+    /// The process is killed: what is left of it.
+    #[must_use]
+    pub fn into_disk(self) -> MemoryDisk {
+        self.disk
     }
 
     /// Metadata as the frontend has it.
@@ -220,7 +225,7 @@ impl Node {
         }
         if let Some(reason) = out.offline {
             self.fatal
-                .get_or_insert(format!("the directory went offline: {reason}"));
+                .get_or_insert_with(|| format!("the directory went offline: {reason}"));
         }
     }
 
@@ -319,7 +324,7 @@ impl Node {
             QuorumOutput::Registered => {}
             QuorumOutput::Halt(reason) => {
                 self.fatal
-                    .get_or_insert(format!("the broker stops: {reason}"));
+                    .get_or_insert_with(|| format!("the broker stops: {reason}"));
             }
         }
     }

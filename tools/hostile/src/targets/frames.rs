@@ -75,10 +75,26 @@ impl Target for Frames {
     }
 }
 
-/// Frames, and what ended the stream. `next` says how much of the rest comes at once.
-fn read(stream: &[u8], next: &mut dyn FnMut(usize) -> usize) -> (Vec<Bytes>, Option<FrameError>) {
+/// How many frames there were, and what was in them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    count: usize,
+    checksum: u32,
+}
+
+impl Seen {
+    fn note(&mut self, frame: &Bytes) {
+        self.count += 1;
+        let length = frame.len().to_le_bytes();
+        self.checksum = crc32c::crc32c_append(self.checksum, &length);
+        self.checksum = crc32c::crc32c_append(self.checksum, frame);
+    }
+}
+
+/// The frames, and what ended the stream. `next` says how much of the rest comes at once.
+fn read(stream: &[u8], next: &mut dyn FnMut(usize) -> usize) -> (Seen, Option<FrameError>) {
     let mut reader = FrameReader::new(LIMITS);
-    let mut frames = Vec::new();
+    let mut frames = Seen::default();
     let mut rest = stream;
     while !rest.is_empty() {
         let (mut piece, behind) = rest.split_at(next(rest.len()));
@@ -117,10 +133,10 @@ fn fill_partial(reader: &mut FrameReader, piece: &[u8]) -> usize {
 fn drain(
     reader: &mut FrameReader,
     input: &mut BytesMut,
-    frames: &mut Vec<Bytes>,
+    frames: &mut Seen,
 ) -> Result<(), FrameError> {
     while let Some(frame) = reader.next(input)? {
-        frames.push(frame);
+        frames.note(&frame);
     }
     Ok(())
 }

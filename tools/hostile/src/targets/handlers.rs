@@ -1,12 +1,13 @@
 //! Whole requests through a whole broker, and a good client beside them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chronik_model::TopicId;
 use chronik_model::rng::Rng;
 use chronik_node::api::served_versions;
-use chronik_node::{ConnectionId, Pieces};
+use chronik_node::{ClusterView, ConnectionId, Pieces};
 use chronik_protocol::produce::ProduceRequest;
 use chronik_protocol::{ApiKey, RequestHeader};
 
@@ -23,6 +24,10 @@ const GOOD_TOPIC: &str = "good";
 /// What a broker may take for a request beyond four times its bytes: its own reply, which lists what
 /// there is, a journal chunk, a ring file that grows, structs of small elements.
 const CONSTANT_BYTES: u64 = 24 << 20;
+/// What a partition takes that a request has created: a log, its place in metadata, its first records.
+const PARTITION_BYTES: u64 = 8 << 10;
+/// A broker with more partitions is slow, and gives way to a new one.
+const MOST_PARTITIONS: usize = 2_000;
 /// Requests that may wait before the hostile client hangs up.
 const MOST_WAITING: usize = 8;
 /// Frames between jumps of the clock.
@@ -46,6 +51,9 @@ struct Alive {
     /// What the good client sends in turn.
     turns: Vec<(ApiKey, i16, Bytes)>,
     frames: u64,
+    /// Metadata after the last frame, and the partitions in it.
+    view: Arc<ClusterView>,
+    partitions: usize,
 }
 
 impl Handlers {
@@ -101,8 +109,9 @@ impl Target for Handlers {
     }
 
     fn run(&mut self, input: &[u8]) -> Result<Handled, Failure> {
-        let result = self.alive()?.handle(input);
-        if result.is_err() {
+        let alive = self.alive()?;
+        let result = alive.handle(input);
+        if result.is_err() || alive.partitions > MOST_PARTITIONS {
             self.alive = None;
         }
         result
@@ -130,7 +139,10 @@ impl Alive {
         }
         let hostile = Client::new(&mut node);
         let turns = turns(&good.topic_ids(&node));
+        let view = node.view().cloned().ok_or("no metadata")?;
         Ok(Self {
+            partitions: view.partitions().count(),
+            view,
             node,
             hostile,
             good,
@@ -154,10 +166,25 @@ impl Alive {
             self.jump()?;
         }
         self.serve_the_good_one()?;
+        let created = self.created();
         Ok(Handled {
             accepted: !closed,
-            held,
+            held: held.saturating_sub(created * PARTITION_BYTES),
         })
+    }
+
+    /// Partitions that there are since the last call.
+    fn created(&mut self) -> u64 {
+        let Some(view) = self
+            .node
+            .view()
+            .filter(|view| !Arc::ptr_eq(view, &self.view))
+        else {
+            return 0;
+        };
+        self.view = Arc::clone(view);
+        let before = std::mem::replace(&mut self.partitions, self.view.partitions().count());
+        u64::try_from(self.partitions.saturating_sub(before)).unwrap_or(0)
     }
 
     /// Takes what was told; true when the hostile connection was closed.

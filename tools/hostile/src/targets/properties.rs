@@ -5,7 +5,10 @@ use chronik_storage::meta_properties::MetaProperties;
 
 use crate::chance::one_in;
 use crate::mutate::mutate;
-use crate::target::{Failure, Handled, Target, handled};
+use crate::target::{CONSTANT_BYTES, Failure, Handled, Target, four_times, handled};
+
+/// Two slices in a map, for a line of a few bytes.
+const ENTRY_FACTOR: u64 = 8;
 
 /// See the module. An input is the file.
 #[derive(Debug)]
@@ -30,6 +33,11 @@ impl Target for Properties {
             mutate(rng, &mut text, &other);
         }
         text
+    }
+
+    fn allowance(&self, length: usize) -> u64 {
+        // The file is the operator's, and is read once: its lines may stand in a map.
+        ENTRY_FACTOR * four_times(length) + CONSTANT_BYTES
     }
 
     fn run(&mut self, input: &[u8]) -> Result<Handled, Failure> {

@@ -66,6 +66,10 @@ impl Recovery {
             Kind::Marker => CLEAN_SHUTDOWN_PATH.to_owned(),
             Kind::MetadataLog => path_of_largest(&directory, "metadata", ".log"),
         };
+        if kind == Kind::MetadataLog {
+            // From here on nothing but the log itself has what is in it.
+            drop(recover(&mut directory, &shape()));
+        }
         if kind == Kind::Rebuild {
             for checkpoint in CHECKPOINT_PATHS {
                 // The memory disk removes what is there.

@@ -89,19 +89,19 @@ pub(super) fn damaged_batch(rng: &mut Rng, all: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What a broker leaves behind that was killed: topics with segments and their indexes, groups,
-/// metadata with a snapshot, and a journal that knows more than the segments.
+/// metadata, and a journal that knows more than the segments. With enough topics the metadata has a
+/// snapshot.
 ///
 /// # Panics
 /// A broker without hostile input does not work.
 #[must_use]
-pub(super) fn directory() -> MemoryDisk {
+pub(super) fn directory(topics: usize) -> MemoryDisk {
     let mut node = Node::start(MemoryDisk::default()).expect("an empty directory opens");
     let mut client = Client::new(&mut node);
     for name in TOPICS {
         client.create_topic(&mut node, name);
     }
-    // Enough of them that the metadata gets a snapshot.
-    for number in 0..20 {
+    for number in 0..topics {
         client.create_topic(&mut node, &format!("small-{number}"));
     }
     let mut rng = Rng::new(5);
@@ -124,7 +124,7 @@ pub(super) fn directory() -> MemoryDisk {
         node.pass(2_000).expect("time passes");
     }
     client.produce(&mut node, TOPICS[0], &batch_of(b"the last one"));
-    node.disk
+    node.into_disk()
 }
 
 fn batch_of(value: &[u8]) -> Vec<u8> {

@@ -56,6 +56,8 @@ pub(super) struct Log {
     pub(super) starts: Stairs,
     /// Up to where somebody asked to delete.
     pub(super) deletable: i64,
+    /// Up to where a deletion was acknowledged.
+    pub(super) deleted: i64,
     /// Whether its only copy was damaged: absence is no loss.
     pub(super) damaged: bool,
     /// Whether it was read from its start to its end when all was over.
@@ -72,6 +74,7 @@ impl Log {
             ends: Stairs::default(),
             starts: Stairs::default(),
             deletable: 0,
+            deleted: 0,
             damaged: false,
             scanned: false,
         }

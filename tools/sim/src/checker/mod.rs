@@ -86,17 +86,20 @@ impl Checker {
 
     fn happened(&mut self, at: Mono, happening: &Happening) {
         match happening {
-            Happening::Died { power: true } => self.records.power_cut(),
+            Happening::Died { power } => {
+                self.records.died();
+                if *power {
+                    self.records.power_cut();
+                }
+            }
+            Happening::Forgotten => self.records.power_cut(),
             Happening::Damaged(place) => self.damaged(*place),
             Happening::Wiped => {
                 self.records.wiped();
                 self.owners.wiped();
                 self.commits.wiped(at);
             }
-            Happening::Died { power: false }
-            | Happening::Fault(_)
-            | Happening::Serves { .. }
-            | Happening::Healed => {}
+            Happening::Fault(_) | Happening::Serves { .. } | Happening::Healed => {}
         }
     }
 

@@ -194,7 +194,18 @@ impl Records {
         if self.is_going(place) {
             return Ok(());
         }
-        self.check_start(place, self.now, start)
+        self.check_start(place, self.now, start)?;
+        let log = self.log(place);
+        log.deleted = log.deleted.max(start);
+        Ok(())
+    }
+
+    /// A process died: a deletion that was shown to readers, but not acknowledged, may not have
+    /// reached the disk.
+    pub(super) fn died(&mut self) {
+        for log in self.logs.values_mut() {
+            log.starts.restart(self.now, log.deleted);
+        }
     }
 
     pub(super) fn end_read(

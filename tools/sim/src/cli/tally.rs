@@ -6,8 +6,9 @@ use std::time::Duration;
 use chronik_sim::run::Report;
 use serde_json::{Value, json};
 
-/// What need not happen, even in many runs.
-const MAY_BE_ZERO: [&str; 0] = [];
+/// What need not happen, even in many runs: faults hit journal and segments, never the file of a
+/// checkpoint. That a lost or failed checkpoint does no harm is enumerated in the storage crate's tests.
+const MAY_BE_ZERO: [&str; 2] = ["checkpoints-failed", "recoveries-rebuilt"];
 
 /// A seed that broke a promise.
 #[derive(Debug, Clone)]

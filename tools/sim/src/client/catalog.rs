@@ -36,6 +36,8 @@ pub struct Catalog {
     topics: Topics,
     known: Vec<Option<Known>>,
     told: BTreeSet<TopicId>,
+    /// The topics that last are gone, or others have their names.
+    wiped: bool,
 }
 
 impl Catalog {
@@ -48,6 +50,7 @@ impl Catalog {
             topics,
             known,
             told,
+            wiped: false,
         }
     }
 
@@ -137,6 +140,8 @@ impl Catalog {
             return;
         }
         let before = place.replace(Known { id, partitions });
+        let is_other = before.is_some_and(|before| before.id != id);
+        self.wiped |= is_other && convention.role == Role::Lasting;
         let has_grown = before.is_some_and(|it| it.id == id && it.partitions < partitions);
         if has_grown {
             let topic = id;
@@ -155,9 +160,15 @@ impl Catalog {
 
     /// A topic does not exist.
     pub fn forget(&mut self, plan: usize) {
-        if let Some(place) = self.known.get_mut(plan) {
-            *place = None;
-        }
+        let lasts = self.topics.get(plan).map(|it| it.role) == Some(Role::Lasting);
+        let known = self.known.get_mut(plan).and_then(Option::take);
+        self.wiped |= known.is_some() && lasts;
+    }
+
+    /// Whether the brokers have lost everything since this was last asked: what they gave out before,
+    /// producer ids among it, they may give to others now.
+    pub fn take_wiped(&mut self) -> bool {
+        std::mem::take(&mut self.wiped)
     }
 
     /// Partitions of existing topics that may be named where ids can not be used.

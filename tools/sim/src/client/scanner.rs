@@ -37,6 +37,8 @@ pub struct Scanner {
     unread: BTreeMap<Spot, Contents>,
     scanned: BTreeSet<Spot>,
     begun: bool,
+    /// How often it began again from the log starts.
+    restarts: u32,
     finished: bool,
     /// Sends nothing before.
     pause_until: Mono,
@@ -58,6 +60,7 @@ impl Scanner {
             unread: BTreeMap::new(),
             scanned: BTreeSet::new(),
             begun: false,
+            restarts: 0,
             finished: false,
             pause_until: Mono(0),
             trouble: None,
@@ -114,7 +117,9 @@ impl Scanner {
             self.unread.insert(*spot, contents);
             self.fetcher.lanes.push(Lane {
                 spot: *spot,
-                reader: Reader::Assigned { seek: 0 },
+                reader: Reader::Assigned {
+                    seek: self.restarts,
+                },
                 position: Some(*log_start),
                 high_watermark: -1,
             });
@@ -186,6 +191,7 @@ impl Scanner {
     }
 
     fn start_again(&mut self) {
+        self.restarts += 1;
         self.begun = false;
         self.fetcher.lanes.clear();
         self.unread.clear();

@@ -40,6 +40,10 @@ impl Host {
         }
         let excused = self.disk_is_faulty();
         let now = self.clocks.read(stage.now);
+        // The kernel may have needed the memory for something else meanwhile.
+        if self.disk_rng.below(2) == 0 && self.disk.evict() {
+            stage.happened(Happening::Forgotten);
+        }
         let (disk, chance) = (&mut self.disk, &mut self.product_rng);
         let started = start::start(disk, &self.setup, self.id, now, chance);
         if let Some(ambush) = crash {
@@ -146,6 +150,8 @@ impl Host {
         }
         self.state = State::Idle;
         self.serves = false;
+        // Whoever watches its machines will see others.
+        stage.happened(Happening::Died { power: false });
         let pause = self.disk_rng.below(RESTART_NS);
         self.start_after(stage, pause);
     }

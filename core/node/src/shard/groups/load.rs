@@ -67,6 +67,10 @@ impl Shard {
 
     /// Reads until the disk has to be asked or everything is replayed.
     fn load_on(&mut self, now: Now, slot: LogSlot, out: &mut ShardOutputs) {
+        // What is left of a damaged log would have groups begin with offsets of long ago.
+        if let Some(reason) = self.store.log(slot).and_then(|log| log.failed.clone()) {
+            return self.fail_load(slot, &reason, out);
+        }
         while let Some((next, end)) = self.loading(slot) {
             if next >= end {
                 if let Some(hosted) = self.groups.hosted.get_mut(&slot) {

@@ -348,7 +348,12 @@ impl Producer {
 
     fn hear(&mut self, now: Mono, news: News<About>, out: &mut ActorOutputs) {
         match news {
-            News::Learnt => self.retry_soon(now, 0, 1),
+            News::Learnt => {
+                if self.desk.catalog.take_wiped() {
+                    self.renew();
+                }
+                self.retry_soon(now, 0, 1);
+            }
             News::Lost(abouts) => {
                 for about in abouts {
                     self.lose(about, out);
