@@ -23,11 +23,6 @@ impl DecompressLimits {
     /// Output of up to this many bytes per byte of input is allowed even above
     /// [`DecompressLimits::max_bytes`]: who sends that much is no bomb.
     pub const HARMLESS_RATIO: usize = 4;
-    /// Text of machines shrinks by this much. It is allowed above [`DecompressLimits::max_bytes`] as
-    /// well, up to [`DecompressLimits::HONEST_BYTES`].
-    pub const HONEST_RATIO: usize = 32;
-    /// See [`DecompressLimits::HONEST_RATIO`].
-    pub const HONEST_BYTES: usize = 64 * 1024 * 1024;
 
     /// Bytes of output that `input_bytes` of input may give.
     #[must_use]
@@ -36,17 +31,14 @@ impl DecompressLimits {
             .saturating_mul(self.max_ratio)
             .max(Self::RATIO_FREE_BYTES);
         let harmless = input_bytes.saturating_mul(Self::HARMLESS_RATIO);
-        let honest = input_bytes
-            .saturating_mul(Self::HONEST_RATIO)
-            .min(Self::HONEST_BYTES);
-        by_ratio.min(self.max_bytes.max(harmless).max(honest))
+        by_ratio.min(self.max_bytes.max(harmless))
     }
 }
 
 impl Default for DecompressLimits {
     fn default() -> Self {
         Self {
-            max_bytes: 16 * 1024 * 1024,
+            max_bytes: 32 * 1024 * 1024,
             max_ratio: 1024,
         }
     }

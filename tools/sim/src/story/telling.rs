@@ -15,7 +15,7 @@ pub(super) fn happening(names: &Names, happening: &Happening) -> String {
         }
         Happening::Serves { life } => format!("the broker serves, in its life {life}"),
         Happening::Damaged(place) => format!("bytes of {} are damaged", names.place(*place)),
-        Happening::Forgotten => "what a failed sync left in memory is forgotten".to_owned(),
+        Happening::Forgotten => "what was not synced may be forgotten".to_owned(),
         Happening::Wiped => "the disk is replaced by an empty one".to_owned(),
         Happening::Healed => "all is healed; what is left has to come to its end".to_owned(),
     }
