@@ -11,6 +11,7 @@ mod file;
 mod losses;
 mod names;
 mod operations;
+mod panics;
 mod step;
 
 use std::borrow::Cow;
@@ -27,6 +28,7 @@ use step::Step;
 pub use faults::{Action, Failure, Fault, Faults};
 pub use file::SECTOR_BYTES;
 pub use losses::Losses;
+pub use panics::Where;
 pub use step::Tear;
 
 /// Longest file: keeps a wrong position from taking all memory.

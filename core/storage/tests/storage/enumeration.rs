@@ -1,11 +1,10 @@
 //! Every disk operation of random lives is the last one, in every way that it can be torn; and so is
 //! every operation of the recoveries that follow.
 
-use std::fmt;
 use std::ops::Range;
 
 use chronik_model::rng::Rng;
-use chronik_sim_disk::{Action, Crash, Losses, SimDisk, Tear};
+use chronik_sim_disk::{Action, Crash, Losses, SimDisk, Tear, Where};
 
 use super::crash::{LIMITS, live, same_logs};
 use super::model::Model;
@@ -58,21 +57,6 @@ impl End {
 
     fn of(&self, disk: &SimDisk) -> SimDisk {
         disk.after_exactly(Some(&self.tear), self.losses.clone())
-    }
-}
-
-/// Tells where a test was when it panicked.
-pub(crate) struct Where<'a>(pub(crate) fmt::Arguments<'a>);
-
-impl Drop for Where<'_> {
-    #[expect(
-        clippy::print_stderr,
-        reason = "a panic has no other way to say where it was"
-    )]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.0);
-        }
     }
 }
 

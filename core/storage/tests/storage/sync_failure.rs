@@ -2,11 +2,11 @@
 //! it can be read.
 
 use chronik_model::rng::Rng;
-use chronik_sim_disk::{Action, Crash, Failure, Fault, Losses, SimDisk};
+use chronik_sim_disk::{Action, Crash, Failure, Fault, Losses, SimDisk, Where};
 use chronik_storage::disk::{DiskErrorKind, DiskOp};
 
 use super::crash::{LIMITS, step};
-use super::enumeration::{RING_FILE_BYTES, Trace, Where, comes_back, seeds, start};
+use super::enumeration::{RING_FILE_BYTES, Trace, comes_back, seeds, start};
 use super::model::{Model, batch};
 use super::shell::{Counts, Shell, directory_with_ring};
 

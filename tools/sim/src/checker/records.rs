@@ -268,9 +268,7 @@ impl Records {
         start: i64,
     ) -> Result<(), Violation> {
         let now = self.now;
-        let keeps_all = self.keeps_all(place);
-        let log = self.log(place);
-        let known = log.starts.before(asked);
+        let known = self.log(place).starts.before(asked);
         // Older versions of Fetch do not tell.
         if start < 0 {
             return Ok(());
@@ -282,6 +280,15 @@ impl Records {
             );
             return Err(self.broken(Rule::StartWentBack, what));
         }
+        self.check_asked(place, start)?;
+        self.log(place).starts.raise(now, start);
+        Ok(())
+    }
+
+    /// Of a topic that keeps all, nothing is missing that nobody asked to delete.
+    pub(super) fn check_asked(&mut self, place: Place, start: i64) -> Result<(), Violation> {
+        let keeps_all = self.keeps_all(place);
+        let log = self.log(place);
         if keeps_all && start > log.deletable {
             let asked = log.deletable;
             let what = format!(
@@ -290,7 +297,6 @@ impl Records {
             );
             return Err(self.broken(Rule::StartUnasked, what));
         }
-        log.starts.raise(now, start);
         Ok(())
     }
 

@@ -25,7 +25,8 @@ impl Records {
         }
         self.log(scan.place).scanned = true;
         self.check_end(scan.place, self.now, scan.high_watermark)?;
-        // Its start was shown when the scan began, and each of its fetches was checked for itself.
+        // Its start was shown when the scan began, and may have moved since.
+        self.check_asked(scan.place, scan.log_start)?;
         let era = self.era(Mono::MAX);
         for (offset, value) in scan.records {
             self.see(scan.place, *offset, *value, era)?;
