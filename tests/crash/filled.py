@@ -97,6 +97,8 @@ def _copy(source: tuple[Path, RecordingProducer], new_broker: Callable[..., Brok
     broker = new_broker(properties=PROPERTIES)
     shutil.copytree(data_dir, broker.data_dir)
     yield Filled(broker, producer)
+    # Before its directory goes: a stop without one is a failure.
+    broker.close()
     shutil.rmtree(broker.data_dir, ignore_errors=True)
 
 
