@@ -38,7 +38,7 @@ impl DecompressLimits {
 impl Default for DecompressLimits {
     fn default() -> Self {
         Self {
-            max_bytes: 32 * 1024 * 1024,
+            max_bytes: 16 * 1024 * 1024,
             max_ratio: 1024,
         }
     }
