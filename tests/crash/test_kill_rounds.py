@@ -157,9 +157,7 @@ class Rounds:
     def _cut(self, producer: RecordingProducer, topic: str) -> None:
         if self._cutting:
             directory = Directory(self.broker.data_dir)
-            name = cut_at_random(
-                self._chance, directory, lambda frame: is_acked(frame, producer, directory, topic)
-            )
+            name = cut_at_random(self._chance, directory, lambda frame: is_acked(frame, producer, directory, topic))
             self.counts[f"cuts: {name}"] += 1
 
 

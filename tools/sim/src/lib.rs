@@ -1,10 +1,10 @@
 //! A whole cluster in one thread under virtual time: brokers, disks, network, clients and what goes
 //! wrong, all decided by one seed.
 //!
-//! A run ([`run::run`]) builds a [`world::World`] of brokers ([`host`]) and [`actor::Actor`]s
+//! A run ([`run::play`]) builds a [`world::World`] of brokers ([`host`]) and [`actor::Actor`]s
 //! ([`client`]) joined by byte streams ([`network`]), lets a [`plan::Plan`] of faults happen to it,
 //! heals it, and asks the [`checker`] whether every promise was kept. What clients saw is a
-//! [`history::History`] of facts; nothing else is believed.
+//! [`history`] of facts; nothing else is believed.
 
 pub mod actor;
 pub mod checker;
