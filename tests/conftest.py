@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from clients import harness
 from clients.harness import Broker
+from clients.serving import RUNNING, scratch, serve
 from clients.tools import require_tool
 
 BrokerFactory = Callable[..., Broker]
@@ -15,9 +15,6 @@ BrokerFactory = Callable[..., Broker]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUNNING] = []
-
-
-RUNNING: pytest.StashKey[list[Broker]] = pytest.StashKey()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,7 +45,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
 @pytest.fixture(scope="module")
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One ready broker with an empty data directory per test file; tests use topics of their own."""
-    yield from _serve(request.config, harness.make_broker(_root(tmp_path_factory)))
+    with scratch(request.session, tmp_path_factory, "broker") as root:
+        yield from serve(request.config, harness.make_broker(root))
 
 
 @pytest.fixture
@@ -59,21 +57,24 @@ def new_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     """
     made: list[Broker] = []
     running = request.config.stash[RUNNING]
+    with scratch(request.session, tmp_path_factory, "brokers") as root:
 
-    def factory(**kwargs) -> Broker:
-        made.append(harness.make_broker(_root(tmp_path_factory), owned=True, **kwargs))
-        running.append(made[-1])
-        return made[-1]
+        def factory(**kwargs) -> Broker:
+            own = root / str(len(made))
+            own.mkdir()
+            made.append(harness.make_broker(own, owned=True, **kwargs))
+            running.append(made[-1])
+            return made[-1]
 
-    yield factory
-    try:
-        for one in made:
-            one.close()
-    finally:
-        for one in made:
-            running.remove(one)
-            if one.process is not None:
-                one.kill9()
+        yield factory
+        try:
+            for one in made:
+                one.close()
+        finally:
+            for one in made:
+                running.remove(one)
+                if one.process is not None:
+                    one.kill9()
 
 
 @pytest.fixture
@@ -86,19 +87,3 @@ def topic(request: pytest.FixtureRequest) -> str:
 def kcat() -> str:
     """The path of kcat."""
     return require_tool("kcat")
-
-
-def _serve(config: pytest.Config, broker: Broker) -> Iterator[Broker]:
-    config.stash[RUNNING].append(broker)
-    try:
-        broker.start()
-        yield broker
-        broker.close()
-    finally:
-        config.stash[RUNNING].remove(broker)
-        if broker.process is not None:
-            broker.kill9()
-
-
-def _root(factory: pytest.TempPathFactory) -> Path:
-    return factory.mktemp("broker")

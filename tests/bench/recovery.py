@@ -2,8 +2,9 @@
 
     target/venv/bin/python tests/bench/recovery.py [--gigabytes 10] [--partitions 1000] [--starts 3]
 
-Fills a broker with records of 100,000 bytes through librdkafka, kills it while the last ones are on their way, and starts
-it again on the same directory: several times, as the first start replays what the journal has and later ones find little.
+Fills a broker with records of 100,000 bytes through librdkafka, kills it while the last ones are on their way, and
+starts it again on the same directory: several times, as the first start replays what the journal has and later ones
+find little.
 Every acknowledged record must be inside its partition's offsets afterwards. Prints one line of JSON.
 """
 

@@ -13,6 +13,7 @@ from clients.harness import Broker, ChronikBroker
 from clients.journal import Directory
 from clients.producing import QUEUE_RECORDS, RecordingProducer
 from clients.reading import create_topic, read_partitions
+from clients.serving import scratch
 
 PROPERTIES = {"chronik.journal.bytes": str(32 << 20)}
 TOPIC = "filled"
@@ -58,48 +59,51 @@ def fill(broker: Broker, records: int = RECORDS) -> RecordingProducer:
 
 
 @pytest.fixture(scope="session")
-def stopped_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingProducer]:
+def stopped_directory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, RecordingProducer]]:
     """Filled, and stopped in peace."""
-    broker = ChronikBroker(tmp_path_factory.mktemp("stopped"), PROPERTIES)
-    broker.start()
-    # A life before leaves the second generation of the checkpoint.
-    broker.kill9()
-    broker.start()
-    producer = fill(broker)
-    broker.stop()
-    return broker.data_dir, producer
+    with scratch(request.session, tmp_path_factory, "stopped") as root:
+        broker = ChronikBroker(root, PROPERTIES)
+        broker.start()
+        # A life before leaves the second generation of the checkpoint.
+        broker.kill9()
+        broker.start()
+        producer = fill(broker)
+        broker.stop()
+        yield broker.data_dir, producer
 
 
 @pytest.fixture(scope="session")
-def killed_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingProducer]:
+def killed_directory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, RecordingProducer]]:
     """Filled, and killed once all was acknowledged."""
-    broker = ChronikBroker(tmp_path_factory.mktemp("killed"), PROPERTIES)
-    broker.start()
-    broker.kill9()
-    broker.start()
-    producer = fill(broker)
-    broker.kill9()
-    return broker.data_dir, producer
+    with scratch(request.session, tmp_path_factory, "killed") as root:
+        broker = ChronikBroker(root, PROPERTIES)
+        broker.start()
+        broker.kill9()
+        broker.start()
+        producer = fill(broker)
+        broker.kill9()
+        yield broker.data_dir, producer
 
 
 @pytest.fixture
-def stopped(stopped_directory, new_broker: Callable[..., Broker]) -> Iterator[Filled]:
-    yield from _copy(stopped_directory, new_broker)
+def stopped(stopped_directory, new_broker: Callable[..., Broker]) -> Filled:
+    return _copy(stopped_directory, new_broker)
 
 
 @pytest.fixture
-def killed(killed_directory, new_broker: Callable[..., Broker]) -> Iterator[Filled]:
-    yield from _copy(killed_directory, new_broker)
+def killed(killed_directory, new_broker: Callable[..., Broker]) -> Filled:
+    return _copy(killed_directory, new_broker)
 
 
-def _copy(source: tuple[Path, RecordingProducer], new_broker: Callable[..., Broker]) -> Iterator[Filled]:
+def _copy(source: tuple[Path, RecordingProducer], new_broker: Callable[..., Broker]) -> Filled:
     data_dir, producer = source
     broker = new_broker(properties=PROPERTIES)
     shutil.copytree(data_dir, broker.data_dir)
-    yield Filled(broker, producer)
-    # Before its directory goes: a stop without one is a failure.
-    broker.close()
-    shutil.rmtree(broker.data_dir, ignore_errors=True)
+    return Filled(broker, producer)
 
 
 @pytest.fixture
