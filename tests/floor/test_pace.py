@@ -1,0 +1,100 @@
+"""Chronik beside the least that a durable server can do, on the same machine and at the same time: ratios, no speeds.
+
+`chronik-reference` (tools/reference) receives, journals and answers, and does nothing else.
+"""
+
+import os
+import re
+import statistics
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from benching import measured
+
+from clients.deadline import wait_until
+from clients.harness import REPOSITORY, Broker, die_with_parent
+from clients.reading import create_topic
+
+pytestmark = pytest.mark.chronik_only
+
+PAIRS = 5
+START_DEADLINE_S = 30.0
+# Of the reference's speed. The goal is 0.8; below this floor at least half of that is lost.
+FLOOR = 0.4
+# Commits for 1,000 records of 128 connections: about 10 when all of them wait, more when the machine stalls clients.
+COMMITS_PER_1000 = 60
+
+LOADS: dict[str, list[str | int]] = {
+    "128 connections": ["-c", 128],
+    "8 connections, 64 in flight on each": ["--connections", 8, "--pipeline", 64],
+    "batches of 64 KiB": ["--connections", 4, "--pipeline", 4, "--batch-size", 65_536],
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference server that runs."""
+
+    bootstrap: str
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+    program = Path(os.environ.get("CHRONIK_REFERENCE", REPOSITORY / "target/release/chronik-reference"))
+    if not program.is_file():
+        raise FileNotFoundError(f"{program} is missing; run: cargo build --release -p chronik-reference")
+    root = tmp_path_factory.mktemp("reference")
+    printed = root / "out"
+    with printed.open("wb") as out:
+        process = subprocess.Popen(
+            [str(program), "--journal", str(root / "journal")], stdout=out, preexec_fn=die_with_parent
+        )
+    try:
+        wait_until("the reference server to listen", START_DEADLINE_S, lambda: "listening" in printed.read_text())
+        yield Reference(printed.read_text().split()[-1])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def rate(folder: Path, bootstrap: str, topic: str, load: list[str | int]) -> float:
+    arguments = ["--driver", "native", "--topic", topic, "--warmup", "500ms", "-d", "1s", *load]
+    return measured(folder, "-b", bootstrap, *arguments)["results"]["records_per_s"]
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS.keys())
+def test_a_fair_share_of_the_least_server(
+    broker: Broker, reference: Reference, topic: str, tmp_path, record_property, request, load: list[str | int]
+):
+    create_topic(broker.bootstrap, topic)
+
+    def pair() -> float:
+        return rate(tmp_path, broker.bootstrap, topic, load) / rate(tmp_path, reference.bootstrap, topic, load)
+
+    ratios = sorted(pair() for _ in range(PAIRS))
+    median = statistics.median(ratios)
+    record_property(
+        f"of the reference, {request.node.callspec.id}", f"{median:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    )
+    assert median >= FLOOR, f"pairs: {ratios}"
+
+
+def test_connections_share_their_commits(broker: Broker, topic: str, tmp_path, record_property):
+    before = commits(broker)
+    arguments = ["--driver", "native", "--create-topic", "--topic", topic, "--message-count", 50_000, "-c", 128]
+    records = measured(tmp_path, "-b", broker.bootstrap, *arguments)["results"]["records"]
+    each = (commits(broker) - before) / records * 1_000
+    record_property("commits for 1,000 records of 128 connections", f"{each:.1f}")
+    assert each <= COMMITS_PER_1000
+
+
+def commits(broker: Broker) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{broker.metrics_port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found = re.search(r"^chronik_journal_commit_records_count (\S+)$", text, re.MULTILINE)
+    assert found, "no metric of commits"
+    return float(found.group(1))
