@@ -9,13 +9,14 @@ import urllib.error
 import urllib.request
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 from filled import PARTITIONS, PROPERTIES, TOPIC
 from injecting import WRITES, FailingCalls
 
 from clients.deadline import Deadline, wait_until
 from clients.harness import Broker
+from clients.metrics import scrape
 from clients.producing import Sent, assert_kept
 from clients.reading import admin, create_topic, read_partitions
 
@@ -95,6 +96,38 @@ def test_controller_requests_are_refused_and_never_hang(new_broker):
 
     create_topic(broker.bootstrap, "later")
     assert set(admin(broker.bootstrap).list_topics(timeout=ANSWER_DEADLINE_S).topics) == {TOPIC, "later"}
+
+
+def test_a_consumer_that_asks_where_to_begin_is_told_after_the_restart(new_broker):
+    """librdkafka asks again after one error code alone, and would never read with any other."""
+    broker = new_broker(properties=PROPERTIES)
+    broker.start()
+    create_topic(broker.bootstrap, TOPIC, 1)
+    sent: list[Sent] = []
+    acks: list[tuple[int, int] | None] = []
+    produce(broker, sent, acks, lambda outcomes: len(outcomes) >= 50)
+    reader = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "readers", "reconnect.backoff.max.ms": 100})
+    reader.commit(offsets=[TopicPartition(TOPIC, 0, 20)], asynchronous=False)
+    with failing_writes(broker, 1, "EIO"):
+        produce(broker, sent, acks, lambda outcomes: any(outcomes))
+    reader.assign([TopicPartition(TOPIC, 0)])
+    asked = 'chronik_requests_total{api="OffsetFetch"}'
+    wait_until("the question of the consumer", ANSWER_DEADLINE_S, lambda: scrape(broker).get(asked, 0) > 0)
+    broker.kill9()
+    broker.start()
+
+    first = next_message(reader)
+    assert (first.offset(), first.value()) == (20, sent[20].value)
+    reader.close()
+
+
+def next_message(reader: Consumer) -> Message:
+    deadline = Deadline(FAILURE_DEADLINE_S)
+    while True:
+        message = reader.poll(0.1)
+        if message is not None and message.error() is None:
+            return message
+        deadline.check("a record")
 
 
 def change(broker: Broker) -> dict[str, int | None]:

@@ -5,7 +5,6 @@ import re
 import resource
 import socket
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from clients import raw, wire
 from clients.deadline import wait_until
 from clients.harness import ChronikBroker
+from clients.metrics import scrape
 from clients.reading import create_topic
 
 pytestmark = pytest.mark.chronik_only
@@ -45,10 +45,9 @@ def memory_mib(broker: ChronikBroker, field: str = "VmHWM") -> float:
 
 def held_bytes(broker: ChronikBroker) -> dict[str, int]:
     """What the server says it holds memory for."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{broker.metrics_port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    lines = re.findall(r'^chronik_memory_held_bytes\{kind="(\w+)"\} (\d+)', text, re.MULTILINE)
-    return {kind: int(count) for kind, count in lines}
+    kind = re.compile(r'chronik_memory_held_bytes\{kind="(\w+)"\}')
+    found = ((kind.fullmatch(name), value) for name, value in scrape(broker).items())
+    return {match[1]: int(value) for match, value in found if match}
 
 
 def store(broker: ChronikBroker, topic: str, batch: bytes, count: int) -> None:

@@ -4,10 +4,8 @@
 """
 
 import os
-import re
 import statistics
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from benching import measured
 
 from clients.deadline import wait_until
 from clients.harness import REPOSITORY, Broker, die_with_parent
+from clients.metrics import scrape
 from clients.reading import create_topic
 
 pytestmark = pytest.mark.chronik_only
@@ -93,8 +92,4 @@ def test_connections_share_their_commits(broker: Broker, topic: str, tmp_path, r
 
 
 def commits(broker: Broker) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{broker.metrics_port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    found = re.search(r"^chronik_journal_commit_records_count (\S+)$", text, re.MULTILINE)
-    assert found, "no metric of commits"
-    return float(found.group(1))
+    return scrape(broker)["chronik_journal_commit_records_count"]

@@ -1,7 +1,6 @@
 """What the metrics say of groups: members, states, and how far behind they are in records and in seconds."""
 
 import time
-import urllib.request
 
 import protocol
 import pytest
@@ -10,6 +9,7 @@ from confluent_kafka import Producer
 from protocol import Identity
 
 from clients.harness import ChronikBroker
+from clients.metrics import scrape
 from clients.reading import create_topic
 
 GROUP = "late"
@@ -107,12 +107,3 @@ def records(topic: str, partition: int) -> str:
 
 def seconds_behind(topic: str, partition: int) -> str:
     return f'chronik_group_lag_seconds{{group="{GROUP}",topic="{topic}",partition="{partition}"}}'
-
-
-def scrape(broker: ChronikBroker) -> dict[str, float]:
-    """All series by name and labels."""
-    url = f"http://127.0.0.1:{broker.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=SCRAPE_DEADLINE_S) as answer:
-        lines = answer.read().decode().splitlines()
-    series = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, _space, value in series}

@@ -4,6 +4,9 @@
 //!   (KIP-320), v7 `require_stable` (KIP-447), v8 many groups (KIP-709), v9 the member that asks
 //!   (KIP-848). Before v2 an error of the group stands in each of its partitions.
 //! - What was never committed is offset -1 without an error, also for topics that do not exist.
+//! - A coordinator whose log failed is COORDINATOR_LOAD_IN_PROGRESS here, as it has to be loaded anew
+//!   before anybody learns more. librdkafka asks again for that one error only: with any other it
+//!   never reads the partitions of its assignment, while its heartbeats go on.
 //! - The empty group id is a group like others here.
 
 use chronik_coordinator::{
@@ -68,7 +71,7 @@ fn single(
         api_version: reply.version,
     });
     ask(context, (body.group_id, Ok(fetch)), pick, move |answer| {
-        let found = answer.unwrap_or_else(|error| (error, Vec::new()));
+        let found = found(answer);
         let (error, topics) = match asked {
             Some(asked) if !found.0.is_none() => (ErrorCode::None, failed(asked, found.0)),
             Some(_) | None => found,
@@ -130,6 +133,16 @@ fn pick(response: GroupResponse) -> Option<Found> {
     }
 }
 
+fn found(answer: Result<Found, ErrorCode>) -> Found {
+    match answer {
+        Ok(found) => found,
+        Err(ErrorCode::CoordinatorNotAvailable) => {
+            (ErrorCode::CoordinatorLoadInProgress, Vec::new())
+        }
+        Err(error) => (error, Vec::new()),
+    }
+}
+
 /// The error of a group in each partition that was asked for.
 fn failed(asked: Vec<(String, Vec<i32>)>, error: ErrorCode) -> Vec<FetchedTopic> {
     let topics = asked.into_iter().map(|(topic, partitions)| FetchedTopic {
@@ -163,7 +176,7 @@ fn topic_of_one(topic: FetchedTopic) -> OffsetFetchResponseTopic {
 }
 
 fn group_of_many(group_id: GroupId, answer: Result<Found, ErrorCode>) -> OffsetFetchResponseGroup {
-    let (error, topics) = answer.unwrap_or_else(|error| (error, Vec::new()));
+    let (error, topics) = found(answer);
     OffsetFetchResponseGroup::default()
         .with_group_id(group_id)
         .with_error_code(error.code())

@@ -296,7 +296,7 @@ fn everybody_who_waits_hears_of_a_failed_journal() {
             assert_eq!(response.error_code, UNAVAILABLE);
         }
         // Later ones are refused at once: nobody knows what the last records on disk are.
-        assert_eq!(fetch(&mut sim, one, "g5"), Err(UNAVAILABLE));
+        assert_eq!(fetch(&mut sim, one, "g5"), Err(LOADING));
         let call = send_commit(&mut sim, one, "g1", topic, 1);
         assert_eq!(commit_error(&mut sim, call), UNAVAILABLE);
         sim.settle();

@@ -10,11 +10,14 @@ use chronik_coordinator::{
 use chronik_model::{ErrorCode, Offset, TopicId};
 
 /// A coordinator that knows everybody, and answers so that every field is seen. Groups that are
-/// called "loading" are, those that are called "absent" do not exist, and so for members but
-/// "first".
+/// called "loading" are, those that are called "failed" have, those that are called "absent" do not
+/// exist, and so for members but "first".
 pub(super) fn answer(request: GroupRequest) -> GroupResponse {
     if group_of(&request) == Some("loading") {
         return GroupResponse::Unavailable(ErrorCode::CoordinatorLoadInProgress);
+    }
+    if group_of(&request) == Some("failed") {
+        return GroupResponse::Unavailable(ErrorCode::CoordinatorNotAvailable);
     }
     match request {
         GroupRequest::Join(join) => GroupResponse::Join(joined(join)),

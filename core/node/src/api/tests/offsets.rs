@@ -232,6 +232,7 @@ fn offset_fetch_fails_where_its_version_has_a_place_for_it() {
             assert_eq!(fetched(&response, version), expected, "v{version}");
         };
         check(&[1], "loading", loading);
+        check(&[1], "failed", loading);
         check(&[], "g", NOT_COORDINATOR);
     }
 }
