@@ -8,7 +8,7 @@ use chronik_model::batch::{BatchBuilder, BatchSpec, BatchView, batches, records}
 use chronik_model::compression::{DecompressLimits, Decompressor};
 use chronik_model::{LeaderEpoch, NodeId, Offset};
 use chronik_storage::checkpoint::Vote;
-use chronik_storage::disk::{Disk, DiskError, DiskErrorKind};
+use chronik_storage::disk::{Disk, DiskError, DiskErrorKind, Steady};
 use chronik_storage::log::PartitionLog;
 use chronik_storage::store::METADATA_DIRECTORY;
 
@@ -74,6 +74,7 @@ pub fn load(
     log: Option<&PartitionLog>,
     vote: Vote,
 ) -> Result<Loaded, DiskError> {
+    let disk = &mut Steady(disk);
     let (start, end) = log.map_or_else(Default::default, |log| (log.log_start, log.log_end));
     let found = metadata_snapshot::load(disk, start)?;
     let mut recovered = RecoveredMetadata {

@@ -18,6 +18,8 @@ use crate::log::{EpochHistory, PartitionLog, RecoveryPoint, Segment, SegmentId};
 pub const CHECKPOINT_FORMAT_VERSION: u16 = 2;
 /// First bytes of the file: "CHCK".
 pub const CHECKPOINT_MAGIC: u32 = 0x4B43_4843;
+/// No log gets here in its life, and all offsets can be counted up from here.
+const MAX_OFFSET: Offset = Offset(i64::MAX / 2);
 /// The two generations; a new checkpoint replaces the older one.
 pub const CHECKPOINT_PATHS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
 
@@ -153,6 +155,25 @@ impl LogCheckpoint {
             },
         }
     }
+
+    /// Whether a log can ever be like this: recovery removes what its checkpoint does not tell of. The
+    /// log start may lie above the recovery point, where only the journal has what follows.
+    fn is_possible(&self) -> bool {
+        let RecoveryPoint {
+            offset, segment, ..
+        } = self.recovery_point;
+        let bases = self.segments.iter().map(|segment| segment.id.base_offset);
+        let mut bounds = bases.clone().chain([segment, offset, self.log_start]);
+        bounds.all(|bound| (Offset::ZERO..=MAX_OFFSET).contains(&bound))
+            && bases
+                .clone()
+                .zip(bases.skip(1))
+                .all(|(one, next)| one < next)
+            && self
+                .segments
+                .last()
+                .is_none_or(|last| last.id.base_offset <= segment)
+    }
 }
 
 /// The state of a data directory at one point of its journal.
@@ -247,9 +268,12 @@ impl Checkpoint {
             return Ok(None);
         }
         let count = reader.count(64)?;
-        let logs = (0..count)
+        let logs: Vec<LogCheckpoint> = (0..count)
             .map(|_| decode_log(&mut reader, version))
             .collect::<Result<_, _>>()?;
+        if !logs.iter().all(LogCheckpoint::is_possible) {
+            return Ok(None);
+        }
         let start = JournalStart { file, link };
         Ok(Some(Self {
             generation,
@@ -464,6 +488,24 @@ mod tests {
             log.segments[0].id = SegmentId::appended(Offset(50));
         }
         assert_eq!(Checkpoint::decode(&first_format()), Some(expected));
+    }
+
+    #[test]
+    fn a_log_that_can_not_be_is_damage() {
+        let check = |change: &dyn Fn(&mut LogCheckpoint), possible: bool| {
+            let mut changed = sample();
+            change(&mut changed.logs[0]);
+            let decoded = Checkpoint::decode(&changed.encode());
+            assert_eq!(decoded.is_some(), possible, "{:?}", changed.logs[0]);
+        };
+        check(&|log| log.log_start = Offset(91), true);
+        check(&|log| log.log_start = Offset(-1), false);
+        check(&|log| log.log_start = Offset(i64::MAX), false);
+        check(&|log| log.recovery_point.offset = Offset(-1), false);
+        check(&|log| log.recovery_point.segment = Offset(49), false);
+        check(&|log| log.segments[0].id.base_offset = Offset(-1), false);
+        check(&|log| log.segments.push(log.segments[0].clone()), false);
+        check(&|log| log.segments.clear(), true);
     }
 
     #[test]

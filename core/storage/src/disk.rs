@@ -4,6 +4,8 @@
 //! back a [`DiskDone`]. Recovery runs before anything else does and reads and writes through
 //! [`Disk`] directly. Paths are relative to the data directory and always use `/`.
 
+mod steady;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use chronik_model::{LogId, Offset, mutant};
 use crate::compaction::Step;
 use crate::log::segment::SegmentId;
 use crate::select::{Selected, Selection, TimestampHit, TimestampQuery};
+pub use steady::Steady;
 
 /// A failed disk operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -22,7 +22,7 @@ use chronik_model::BrokerEpoch;
 use chronik_model::ids::base64_url;
 
 use crate::checkpoint::{CHECKPOINT_PATHS, Checkpoint, LogCheckpoint, Vote};
-use crate::disk::{Disk, DiskError, DiskErrorKind, replace_file};
+use crate::disk::{Disk, DiskError, DiskErrorKind, Steady, replace_file};
 use crate::journal::format::ChainLink;
 use crate::journal::replay::{JournalEnd, Replay, ReplayError};
 use crate::journal::ring::{JournalStart, ring_path};
@@ -206,7 +206,7 @@ fn read_whole(disk: &mut dyn Disk, path: &str) -> Result<Option<Vec<u8>>, DiskEr
         return Ok(None);
     };
     let length = usize::try_from(entry.bytes).unwrap_or(usize::MAX);
-    disk.read(path, 0, length).map(Some)
+    Steady(disk).read(path, 0, length).map(Some)
 }
 
 /// Content of the marker that a clean stop leaves (rule J14). `broker_epoch` is the one that the

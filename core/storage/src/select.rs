@@ -155,6 +155,10 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
             .offsets
             .check(&header, next_offset)
             .map_err(corrupt)?;
+        // A reading that went astray may bring back another log's batches, which look as good.
+        if end == 0 && header != first {
+            return Err(corrupt("two readings of the batch differ".to_owned()));
+        }
         if header.last_offset() >= selection.bound {
             break;
         }
@@ -395,6 +399,32 @@ mod tests {
         assert_eq!(read(&gaps, 17, sparse), Ok(vec![18]));
         assert_eq!(read(&gaps, 21, sparse), Ok(vec![]));
         assert!(read(&gaps, 10, Offsets::Dense).is_err());
+    }
+
+    #[test]
+    fn a_batch_of_another_log_at_the_same_offset_is_not_taken() {
+        let (own, other) = (Bytes::from(batch(0, 0)), Bytes::from(batch(0, 1)));
+        for astray in 0..3 {
+            let mut readings = 0;
+            let mut read = |_, _| {
+                let bytes = if readings == astray { &other } else { &own };
+                readings += 1;
+                Ok(bytes.clone())
+            };
+            let selection = Selection {
+                from: Offset(0),
+                bound: Offset(100),
+                start: Boundary {
+                    position: 0,
+                    offset: Offset(0),
+                },
+                end_position: own.len().max(other.len()) as u64,
+                offsets: Offsets::Dense,
+                max_bytes: 10_000,
+            };
+            let found = read_batches(&selection, &mut read).map(|found| found.bytes);
+            assert_eq!(found.ok(), (astray == 2).then(|| own.clone()), "{astray}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::plan::{Change, LogPlan, Remains};
 use super::replayer::config;
 use super::scan::{Scan, position_of, segment_files, walk_headers};
 use crate::checkpoint::{LogCheckpoint, SegmentCheckpoint};
-use crate::disk::{Disk, DiskError};
+use crate::disk::{Disk, DiskError, Steady};
 use crate::journal::Replacement;
 use crate::log::partition_log::NewBatch;
 use crate::log::segment::IndexState;
@@ -428,6 +428,8 @@ impl Recovering {
     /// Makes all of the log durable and applies its log start.
     pub(super) fn finish(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
         if self.log.failed.is_some() {
+            // The start may be one that only the journal reaches.
+            self.set_end(self.log.log_end.max(self.log.log_start));
             return Ok(());
         }
         self.flush(disk)?;
@@ -492,7 +494,7 @@ fn rewrite(disk: &mut dyn Disk, path: &str, part: Range<u64>) -> Result<(), Disk
     let mut position = part.start;
     while position < part.end {
         let left = usize::try_from(part.end - position).unwrap_or(WRITE_BYTES);
-        let bytes = disk.read(path, position, left.min(WRITE_BYTES))?;
+        let bytes = Steady(disk).read(path, position, left.min(WRITE_BYTES))?;
         if bytes.is_empty() {
             break;
         }

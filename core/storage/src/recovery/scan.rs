@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chronik_model::batch::{self, BatchHeader};
 use chronik_model::{Offset, mutant};
 
-use crate::disk::{Disk, DiskError, DiskErrorKind};
+use crate::disk::{Disk, DiskError, DiskErrorKind, Steady};
 use crate::log::partition_log::NewBatch;
 use crate::log::{PartitionLog, Segment, SegmentId};
 use crate::select::{HeaderWalk, ReadFailure};
@@ -93,50 +93,76 @@ impl Scan<'_> {
         size: u64,
         batches: &mut u64,
     ) -> Result<bool, DiskError> {
-        let (base, start) = (log.active().base_offset, log.active().bytes);
+        let base = log.active().base_offset;
         let path = log.file(base).log_path();
-        let mut walk = HeaderWalk::new(start, size);
-        let mut read = |position, length| {
-            disk.read(&path, position, length)
-                .map(Bytes::from)
-                .map_err(ReadFailure::Disk)
-        };
-        loop {
-            let (position, header) = match walk.next(&mut read) {
-                Ok(Some(found)) => found,
-                Ok(None) => return Ok(log.active().bytes == size),
-                Err(ReadFailure::Corrupt { .. }) => return Ok(false),
-                Err(ReadFailure::Disk(error)) => return Err(error),
-            };
-            let bytes = match read(position, header.size_bytes()) {
-                Ok(bytes) => bytes,
-                Err(ReadFailure::Corrupt { .. }) => return Ok(false),
-                Err(ReadFailure::Disk(error)) => return Err(error),
-            };
-            let follows = if self.gapless {
-                header.base_offset() == log.log_end
-            } else {
-                header.base_offset() >= log.log_end
-            };
-            let wanted = follows && header.last_offset() < self.limit;
-            let damaged = batch::verify(&bytes).is_err() && !mutant!(ScanChecksumIgnored);
-            if !wanted || damaged {
-                return Ok(false);
+        let mut walk = HeaderWalk::new(log.active().bytes, size);
+        while log.active().bytes < size {
+            let mut found = self.next_batch(disk, &path, &mut walk, log.log_end)?;
+            if found.is_none() {
+                // What is taken for the end is cut off, so one bad reading must not decide it.
+                walk = HeaderWalk::new(log.active().bytes, size);
+                found = self.next_batch(&mut Steady(disk), &path, &mut walk, log.log_end)?;
             }
+            let Some(header) = found else {
+                return Ok(false);
+            };
             // The file decides where segments end, not the settings of today.
             log.place_in_active(&NewBatch::stored(&header));
             *batches += 1;
         }
+        Ok(true)
+    }
+
+    /// The next batch, if it is whole, intact and wanted behind `end`.
+    fn next_batch(
+        &self,
+        disk: &mut dyn Disk,
+        path: &str,
+        walk: &mut HeaderWalk,
+        end: Offset,
+    ) -> Result<Option<BatchHeader>, DiskError> {
+        let mut read = reader(disk, path);
+        let (position, header) = match walk.next(&mut read) {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(ReadFailure::Corrupt { .. }) => return Ok(None),
+            Err(ReadFailure::Disk(error)) => return Err(error),
+        };
+        let bytes = match read(position, header.size_bytes()) {
+            Ok(bytes) => bytes,
+            Err(ReadFailure::Corrupt { .. }) => return Ok(None),
+            Err(ReadFailure::Disk(error)) => return Err(error),
+        };
+        let follows = if self.gapless {
+            header.base_offset() == end
+        } else {
+            header.base_offset() >= end
+        };
+        let wanted = follows && header.last_offset() < self.limit;
+        Ok((wanted && is_intact(&bytes, &header)).then_some(header))
+    }
+}
+
+/// Whether the bytes are the batch of this header: they were read apart from it.
+fn is_intact(bytes: &[u8], header: &BatchHeader) -> bool {
+    if mutant!(ScanChecksumIgnored) {
+        return true;
+    }
+    batch::verify(bytes).is_ok_and(|view| view.header() == header)
+}
+
+/// Reads from one file.
+fn reader(disk: &mut dyn Disk, path: &str) -> impl FnMut(u64, usize) -> Result<Bytes, ReadFailure> {
+    move |position, length| {
+        disk.read(path, position, length)
+            .map(Bytes::from)
+            .map_err(ReadFailure::Disk)
     }
 }
 
 /// Byte of the first batch of a file that reaches `end` or lies behind it.
 pub(super) fn position_of(disk: &mut dyn Disk, path: &str, end: Offset) -> Result<u64, DiskError> {
-    let mut read = |position, length| {
-        disk.read(path, position, length)
-            .map(Bytes::from)
-            .map_err(ReadFailure::Disk)
-    };
+    let mut disk = Steady(disk);
+    let mut read = reader(&mut disk, path);
     let mut walk = HeaderWalk::new(0, u64::MAX);
     let mut position = 0;
     loop {
@@ -158,11 +184,8 @@ pub(super) fn walk_headers(
     from: Offset,
     seen: &mut dyn FnMut(&BatchHeader),
 ) -> Result<(), DiskError> {
-    let mut read = |position, length| {
-        disk.read(path, position, length)
-            .map(Bytes::from)
-            .map_err(ReadFailure::Disk)
-    };
+    let mut disk = Steady(disk);
+    let mut read = reader(&mut disk, path);
     let mut walk = HeaderWalk::new(0, u64::MAX);
     loop {
         match walk.next(&mut read) {

@@ -6,7 +6,7 @@ use chronik_sim_disk::{Action, Crash, Failure, Fault, Losses, SimDisk, Where};
 use chronik_storage::disk::{DiskErrorKind, DiskOp};
 
 use super::crash::{LIMITS, step};
-use super::enumeration::{RING_FILE_BYTES, Trace, comes_back, seeds, start};
+use super::enumeration::{RING_FILE_BYTES, Trace, comes_back, seeds};
 use super::model::{Model, batch};
 use super::shell::{Counts, Shell, directory_with_ring};
 
@@ -92,16 +92,11 @@ fn check_offline(failed: &mut Failed, rng: &mut Rng) {
     assert_eq!(ends(shell), frozen, "acknowledged behind the failure");
 }
 
-/// The process alone dies. The cache may or may not have what the failed sync was for.
+/// The process alone dies, and power fails behind the next start. The cache may or may not have what
+/// the failed sync was for.
 fn check_kill(disk: &SimDisk, model: &Model) {
     let mut left = disk.after_exactly(None, None);
-    if model.only_durable {
-        comes_back(&left, model, Crash::Kill);
-    } else {
-        // What is acknowledged before it is synced can be read, and lost by a power cut: whether a sync
-        // of an earlier process failed is known to nobody.
-        model.clone().check(&start(left.clone()), Some(Crash::Kill));
-    }
+    comes_back(&left, model, Crash::Kill);
     left.evict();
     comes_back(&left, model, Crash::Power);
 }

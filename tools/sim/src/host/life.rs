@@ -2,7 +2,7 @@
 
 use chronik_model::Mono;
 use chronik_model::rng::Rng;
-use chronik_sim_disk::{Crash, Failure};
+use chronik_sim_disk::Crash;
 use chronik_storage::recovery::RecoveryReport;
 
 use super::node::{Moment, Node};
@@ -39,15 +39,6 @@ impl Host {
             self.disk.faults().crash_at = Some(at);
         }
         let excused = self.disk_is_faulty();
-        // A start that is shown other bytes takes the end of a log that does not journal for torn, as it
-        // has nothing to tell it from: such reads are for brokers that serve.
-        let once = &mut self.disk.faults().once;
-        once.retain(|fault| {
-            !matches!(
-                fault.failure,
-                Failure::OtherPosition(_) | Failure::OtherFile(_)
-            )
-        });
         let now = self.clocks.read(stage.now);
         // The kernel may have needed the memory for something else meanwhile.
         if self.disk_rng.below(2) == 0 && self.disk.evict() {

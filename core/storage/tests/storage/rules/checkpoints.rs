@@ -44,6 +44,46 @@ fn j7_a_checkpoint_of_an_earlier_life_is_not_taken_for_the_newest() {
 }
 
 #[test]
+fn j7_a_checkpoint_of_logs_that_can_not_be_leaves_the_older_one() {
+    let story = filled();
+    let mut checkpoint = story.shell.checkpoint.clone();
+    checkpoint.generation += 1;
+    for log in &mut checkpoint.logs {
+        log.log_start = Offset(i64::MAX);
+    }
+    let mut disk = story.shell.disk.clone();
+    disk.plant(checkpoint.path(), &checkpoint.encode());
+    story.check_damaged(disk, "with an impossible checkpoint");
+}
+
+#[test]
+fn j7_a_log_that_is_lost_ends_behind_its_start() {
+    let mut story = Story::new();
+    let id = story.log(DURABLE);
+    story.append(id, 9000);
+    story.commit();
+    story.shell.store.flush_all();
+    story.drain();
+    for _ in 0..3 {
+        story.append(id, 100);
+    }
+    story.commit();
+    story.model.delete_records(&mut story.shell, id, 3);
+    story.commit();
+    let mut checkpoint = story.shell.checkpoint.clone();
+    checkpoint.generation += 1;
+    checkpoint.logs = story.shell.store.checkpoints();
+    let log = &mut checkpoint.logs[0];
+    assert!(log.log_start > log.recovery_point.offset, "{log:?}");
+    log.failed = Some("lost".to_owned());
+    let mut disk = story.shell.disk.clone();
+    disk.plant(checkpoint.path(), &checkpoint.encode());
+    story.shell = start(disk).unwrap();
+    let log = story.of(id);
+    assert_eq!((log.log_start, log.log_end), (Offset(3), Offset(3)));
+}
+
+#[test]
 fn j11_a_retry_is_known_after_a_crash_that_lost_newer_batches() {
     let mut story = Story::new();
     let id = story.log(DURABLE);

@@ -1,5 +1,6 @@
 //! The rules of the storage engine, one story each.
 
+mod astray;
 mod checkpoints;
 mod failures;
 mod history;
