@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chronik_model::rng::Rng;
 use chronik_model::{Mono, NodeId, Now, Offset, mutant};
 
@@ -215,13 +216,13 @@ impl Controller {
             return self.reply_not_controller(ticket, out);
         };
         let applied = self.image.offset();
+        let refused = |reply| ControllerOutput::Reply {
+            ticket,
+            reply,
+            offset: applied,
+        };
         if active.waiting.len() >= MAX_WAITING {
-            let reply = ControllerReply::Overloaded;
-            return out.push(ControllerOutput::Reply {
-                ticket,
-                reply,
-                offset: applied,
-            });
+            return out.push(refused(ControllerReply::Overloaded));
         }
         let context = Context {
             image: &active.pending,
@@ -231,8 +232,12 @@ impl Controller {
         };
         let next_offset = offset_of(self.consensus.last_index()).next();
         let Outcome { records, reply } = handle(&context, &mut active.rng, request, next_offset);
+        let data = encode_batch(&records);
+        if data.len() > self.config.settings.max_entry_bytes {
+            return out.push(refused(ControllerReply::TooLarge));
+        }
         if !records.is_empty() {
-            self.propose(&records, out);
+            self.propose(data, &records, out);
         }
         let Some(active) = &mut self.active else {
             return self.reply_not_controller(ticket, out);
@@ -258,12 +263,17 @@ impl Controller {
     }
 
     /// Appends one entry and makes its effects visible to later requests.
-    fn propose(&mut self, records: &[MetadataRecord], out: &mut Vec<ControllerOutput>) {
+    fn propose(
+        &mut self,
+        data: Bytes,
+        records: &[MetadataRecord],
+        out: &mut Vec<ControllerOutput>,
+    ) {
         let Some(active) = &mut self.active else {
             return;
         };
         let expected = self.consensus.last_index() + 1;
-        let Ok(proposal) = self.consensus.propose(encode_batch(records)) else {
+        let Ok(proposal) = self.consensus.propose(data) else {
             return self.resign(out);
         };
         assert_eq!(
@@ -406,7 +416,8 @@ impl Controller {
         });
         if self.image.cluster_id().is_none() {
             let cluster_id = self.config.cluster_id.clone();
-            self.propose(&[MetadataRecord::ClusterCreated { cluster_id }], out);
+            let records = [MetadataRecord::ClusterCreated { cluster_id }];
+            self.propose(encode_batch(&records), &records, out);
         }
         for (ticket, request) in std::mem::take(&mut self.early) {
             self.decide(ticket, &request, out);

@@ -45,6 +45,8 @@ pub enum ControllerReply {
     },
     /// Nothing was tried: too many requests wait already.
     Overloaded,
+    /// Nothing was tried: what the request changes is more than one entry of the log takes.
+    TooLarge,
 }
 
 /// Why a request, or one part of it, was refused.
@@ -232,6 +234,9 @@ pub struct ProducerIdBlock {
     pub count: i32,
 }
 
+/// Half of the smallest file that a server's journal has.
+const MAX_ENTRY_BYTES: usize = 4 << 20;
+
 /// Defaults of the cluster that decide requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerSettings {
@@ -241,6 +246,8 @@ pub struct ControllerSettings {
     pub default_replication_factor: i16,
     /// `delete.topic.enable`.
     pub delete_topic_enable: bool,
+    /// Bytes of an entry, at most: it has to fit in one frame of the journal.
+    pub max_entry_bytes: usize,
 }
 
 impl Default for ControllerSettings {
@@ -249,6 +256,7 @@ impl Default for ControllerSettings {
             num_partitions: 1,
             default_replication_factor: 1,
             delete_topic_enable: true,
+            max_entry_bytes: MAX_ENTRY_BYTES,
         }
     }
 }

@@ -60,5 +60,6 @@ pub fn controller_settings(
         num_partitions: broker.num_partitions,
         default_replication_factor: broker.default_replication_factor,
         delete_topic_enable: broker.delete_topic_enable,
+        ..Default::default()
     }
 }

@@ -318,6 +318,7 @@ fn text(reply: &ControllerReply) -> String {
         ControllerReply::AlterConfigs(results) => lines(results, |()| "ok".into()),
         ControllerReply::NotController { leader } => format!("not controller, ask {leader:?}"),
         ControllerReply::Overloaded => "overloaded".into(),
+        ControllerReply::TooLarge => "too large".into(),
     }
 }
 

@@ -329,6 +329,38 @@ fn partitions_are_added_or_refused() {
     );
 }
 
+/// A frame that no file of the journal holds would be the last thing that a broker tries.
+#[test]
+fn what_no_frame_of_the_journal_holds_is_refused_and_nothing_is_left_of_it() {
+    let settings = ControllerSettings {
+        max_entry_bytes: 2_000,
+        ..Default::default()
+    };
+    let config = ControllerConfig {
+        settings,
+        ..config(1)
+    };
+    let mut node = Node::with_brokers(config, 1);
+    node.ask(create(vec![topic("old", 2, 1)]));
+    let total = |new_total| {
+        let topics = vec![NewPartitions {
+            name: "old".into(),
+            new_total,
+            assignments: None,
+        }];
+        ControllerRequest::CreatePartitions(CreatePartitions {
+            topics,
+            validate_only: false,
+        })
+    };
+    let before = node.describe();
+    assert_eq!(text(&node.ask(total(1_000))), "too large");
+    let many = (0..100).map(|number| topic(&format!("topic-{number}"), 1, 1));
+    assert_eq!(text(&node.ask(create(many.collect()))), "too large");
+    assert_eq!(node.describe(), before);
+    assert_eq!(text(&node.ask(total(10))), "\"old\" ok");
+}
+
 #[test]
 fn new_partitions_come_after_the_old_ones() {
     let mut node = Node::with_brokers(config(1), 1);

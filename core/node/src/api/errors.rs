@@ -82,6 +82,10 @@ pub(crate) fn of_undecided(reply: &ControllerReply) -> Option<RequestError> {
             let message = "nothing was tried: too many requests wait for the controller";
             Some(refusal(ErrorCode::RequestTimedOut, message))
         }
+        ControllerReply::TooLarge => {
+            let message = "nothing was tried: the request changes too much at once";
+            Some(refusal(ErrorCode::PolicyViolation, message))
+        }
         ControllerReply::RegisterBroker(_)
         | ControllerReply::CreateTopics(_)
         | ControllerReply::DeleteTopics(_)

@@ -60,7 +60,8 @@ pub(super) fn handle(
             | ControllerReply::AlterConfigs(_)
             | ControllerReply::AllocateProducerIds(_)
             | ControllerReply::NotController { .. }
-            | ControllerReply::Overloaded => None,
+            | ControllerReply::Overloaded
+            | ControllerReply::TooLarge => None,
         })?;
         question.answer(context)
     };

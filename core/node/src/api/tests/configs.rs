@@ -156,6 +156,7 @@ fn undecided_changes_are_told_for_each_resource() {
         ErrorCode::NotController,
     );
     check(ControllerReply::Overloaded, ErrorCode::RequestTimedOut);
+    check(ControllerReply::TooLarge, ErrorCode::PolicyViolation);
 }
 
 #[test]
