@@ -1,5 +1,5 @@
 //! Chores of this repository, in plain Rust so that nothing else has to be installed:
-//! `cargo xtask check`, `cargo xtask tidy`, `cargo xtask fix`, `cargo xtask mutants`.
+//! `cargo xtask check`, `cargo xtask tidy`, `cargo xtask fix`, `cargo xtask mutants`, `cargo xtask race`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +8,7 @@
 
 mod check;
 mod mutants;
+mod race;
 mod tidy;
 
 use std::process::ExitCode;
@@ -20,7 +21,16 @@ usage: cargo xtask <command>
   fix                 format and apply clippy's machine-made suggestions
   mutants [NAME...]   whether the simulator finds every deliberate bug; all of them takes a while
     --quick           begin with the seeds in docs/simulation.md, and do not look far
-    --write           put the table into docs/simulation.md";
+    --write           put the table into docs/simulation.md
+  race                Chronik beside Apache Kafka on this machine; an hour and more, which it wants for itself
+    --only NAME,...   these workloads: P1, or \"P2 8 x 64\"
+    --rounds N        rounds, 5 without it
+    --seconds S       length of a measurement, 2.5 without it
+    --quick           one round of 2 s each, to try it
+    --dir DIR         where the servers' data is, on the disk to be measured; target/ without it
+    --json FILE       write every single value
+    --from FILE       show what such a file has, and run nothing
+    --write           put it into docs/benchmarks.md, .json and .svg; whole races only";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +42,9 @@ fn main() -> ExitCode {
         ["fix"] => check::fix(),
         ["mutants", options @ ..] => {
             mutants::Options::parse(options).and_then(|options| mutants::run(&options))
+        }
+        ["race", options @ ..] => {
+            race::Options::parse(options).and_then(|options| race::run(&options))
         }
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

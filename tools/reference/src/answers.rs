@@ -1,4 +1,5 @@
-//! What a producer needs to hear: versions, metadata, a producer id, offsets.
+//! What a producer needs to hear: versions, metadata, a producer id, offsets. `chronik-bench` looks for
+//! Fetch and asks for the ends of partitions before any run, so that both are there: nothing is to be read.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +8,16 @@ use chronik_model::batch::verify;
 use chronik_model::{ErrorCode, Offset, PartitionIndex, TopicId};
 use chronik_protocol::header::response_header_version;
 use chronik_protocol::messages::api_versions_response::ApiVersion;
+use chronik_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use chronik_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use chronik_protocol::messages::{
-    ApiVersionsResponse, BrokerId, Encodable, InitProducerIdResponse, MetadataRequest,
-    MetadataResponse, ProducerId, StrBytes, TopicName, decode_request, encode_response,
+    ApiVersionsResponse, BrokerId, Encodable, FetchResponse, InitProducerIdResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProducerId,
+    StrBytes, TopicName, decode_request, encode_response,
 };
 use chronik_protocol::produce::{ProducePartitionResponse, ProduceRequest, ProduceResponseWriter};
 use chronik_protocol::{ApiKey, RequestHeader};
@@ -21,8 +26,10 @@ use chronik_protocol::{ApiKey, RequestHeader};
 pub(crate) type Nonsense = Box<dyn std::error::Error>;
 
 /// APIs that are answered, with the highest version that names topics.
-const SERVED: [(ApiKey, i16, i16); 4] = [
+const SERVED: [(ApiKey, i16, i16); 6] = [
     (ApiKey::Produce, 3, 12),
+    (ApiKey::Fetch, 4, 12),
+    (ApiKey::ListOffsets, 1, 7),
     (ApiKey::Metadata, 1, 9),
     (ApiKey::ApiVersions, 0, 3),
     (ApiKey::InitProducerId, 0, 4),
@@ -72,6 +79,11 @@ impl Answers {
                 &header,
                 &InitProducerIdResponse::default().with_producer_id(ProducerId(id)),
             )
+        } else if *key == ApiKey::ListOffsets {
+            let request = decode_request(&body, header.api_version)?;
+            framed(&header, &self.offsets(&request))
+        } else if *key == ApiKey::Fetch {
+            framed(&header, &FetchResponse::default())
         } else {
             framed(&header, &versions())
         };
@@ -120,6 +132,24 @@ impl Answers {
         let next = partitions.entry(index).or_default();
         *next += count;
         *next - count
+    }
+
+    /// The ends of all partitions that are asked for.
+    fn offsets(&self, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+        let topics = request.topics.iter().map(|topic| {
+            let known = self.next_offsets.get(topic.name.as_str());
+            let partitions = topic.partitions.iter().map(|partition| {
+                let index = PartitionIndex(partition.partition_index);
+                let end = known.and_then(|offsets| offsets.get(&index)).copied();
+                ListOffsetsPartitionResponse::default()
+                    .with_partition_index(index.0)
+                    .with_offset(end.unwrap_or(0))
+            });
+            ListOffsetsTopicResponse::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions.collect())
+        });
+        ListOffsetsResponse::default().with_topics(topics.collect())
     }
 
     /// Every topic that is asked for exists.
