@@ -61,7 +61,6 @@ mod chosen {
         SkipCheckpointSync: "a checkpoint is put in place without syncing it or its name",
         FrameChecksumIgnored: "replay of the journal takes frames whose checksum is wrong",
         StaleLapReplayed: "replay goes on into what an earlier lap left behind the newest frame",
-        TornEndNotQuestioned: "a damaged frame ends the journal, although later ones say that it was acknowledged",
         LiveRingOverwritten: "the journal goes round its ring without waiting for a trim",
         LogNotOpened: "the journal is never told what a log id means",
         FailedSyncRetried: "a sync that failed is tried again, and believed the second time",

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chronik_controller::{Entry, HardState, MetadataDelta};
-use chronik_model::{Mono, Now, TopicPartition};
+use chronik_model::{Mono, Now, Offset, TopicPartition};
 use chronik_storage::checkpoint::{LogCheckpoint, Vote};
 use chronik_storage::disk::{DiskDone, DiskRequest};
 use chronik_storage::journal::SealedFrame;
@@ -175,6 +175,7 @@ enum Control {
         ticket: Ticket,
         part: u32,
         partition: TopicPartition,
+        start: Offset,
     },
 }
 

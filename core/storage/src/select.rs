@@ -130,7 +130,11 @@ pub enum ReadFailure {
 /// The disk fails, or a batch in the range is damaged.
 pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Selected, ReadFailure> {
     let Some((position, first)) = find_first(selection, read)? else {
-        return Ok(nothing(selection));
+        // One reading that went astray must not make a gap.
+        return match find_first(selection, read)? {
+            None => Ok(nothing(selection)),
+            Some((position, _)) => Err(differing(position)),
+        };
     };
     let available = usize::try_from(selection.end_position - position).unwrap_or(usize::MAX);
     let wanted = selection.max_bytes.max(first.size_bytes()).min(available);
@@ -143,6 +147,10 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
             detail,
         };
         let header = BatchHeader::parse(rest).map_err(|error| corrupt(error.to_string()))?;
+        // A reading that went astray may bring back another log's batches, which look as good.
+        if end == 0 && header != first {
+            return Err(differing(position));
+        }
         let Some(batch) = rest.get(..header.size_bytes()) else {
             break;
         };
@@ -155,10 +163,6 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
             .offsets
             .check(&header, next_offset)
             .map_err(corrupt)?;
-        // A reading that went astray may bring back another log's batches, which look as good.
-        if end == 0 && header != first {
-            return Err(corrupt("two readings of the batch differ".to_owned()));
-        }
         if header.last_offset() >= selection.bound {
             break;
         }
@@ -174,6 +178,13 @@ pub fn read_batches(selection: &Selection, read: &mut ReadAt<'_>) -> Result<Sele
         base_offset: first.base_offset(),
         next_offset,
     })
+}
+
+fn differing(position: u64) -> ReadFailure {
+    ReadFailure::Corrupt {
+        position,
+        detail: "two readings differ".to_owned(),
+    }
 }
 
 fn nothing(selection: &Selection) -> Selected {
@@ -421,6 +432,32 @@ mod tests {
                 end_position: own.len().max(other.len()) as u64,
                 offsets: Offsets::Dense,
                 max_bytes: 10_000,
+            };
+            let found = read_batches(&selection, &mut read).map(|found| found.bytes);
+            assert_eq!(found.ok(), (astray == 2).then(|| own.clone()), "{astray}");
+        }
+    }
+
+    #[test]
+    fn a_reading_that_ends_too_early_makes_no_gap() {
+        let (own, other) = (Bytes::from(batch(0, 5)), Bytes::from(batch(0, 1)));
+        for astray in 0..3 {
+            let mut readings = 0;
+            let mut read = |_, _| {
+                let bytes = if readings == astray { &other } else { &own };
+                readings += 1;
+                Ok(bytes.clone())
+            };
+            let selection = Selection {
+                from: Offset(3),
+                bound: Offset(100),
+                start: Boundary {
+                    position: 0,
+                    offset: Offset(0),
+                },
+                end_position: own.len() as u64,
+                offsets: Offsets::Dense,
+                max_bytes: 1,
             };
             let found = read_batches(&selection, &mut read).map(|found| found.bytes);
             assert_eq!(found.ok(), (astray == 2).then(|| own.clone()), "{astray}");

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::checkpoint::LogCheckpoint;
 use crate::disk::{DiskOp, DiskRequest, DiskToken, FileKey};
+use crate::journal::frame::CHUNK_BYTES;
 use crate::journal::frame::CommittedFrame;
 use crate::journal::{FrameEntry, OpenFrame, Operation, SealedFrame};
 use crate::log::partition_log::{ModeSwitch, NewBatch, Placement};
@@ -70,6 +71,8 @@ pub struct StoreLimits {
     pub tail_bytes: usize,
     /// A partition with this many bytes waiting is written back.
     pub write_back_bytes: u64,
+    /// A frame of the journal is at most this large, or as a batch in it is: less than a file of its ring.
+    pub frame_bytes: usize,
 }
 
 impl Default for StoreLimits {
@@ -77,6 +80,7 @@ impl Default for StoreLimits {
         Self {
             tail_bytes: 32 << 20,
             write_back_bytes: 256 << 10,
+            frame_bytes: CHUNK_BYTES,
         }
     }
 }
@@ -285,7 +289,7 @@ impl LogStore {
             limits,
             logs: Vec::new(),
             free: Vec::new(),
-            open: OpenFrame::default(),
+            open: OpenFrame::new(limits.frame_bytes),
             unjournaled: Vec::new(),
             unjournaled_chunk: BytesMut::new(),
             keeper: None,

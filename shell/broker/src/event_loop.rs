@@ -18,6 +18,7 @@ use chronik_node::{
     ConnectionId, FetchParts, Frontend, FrontendInput, FrontendOutput, Observation, Peer,
     QuorumInput, ShardId, ShardInput, ShardRequest,
 };
+use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
@@ -169,7 +170,7 @@ impl EventLoop {
             match event.token() {
                 WAKER => {}
                 Token(token) if token >= FIRST_LISTENER => self.accept(now, token - FIRST_LISTENER),
-                Token(token) => self.ready(now, token, event.is_readable(), event.is_writable()),
+                Token(token) => self.ready(now, token, event),
             }
         }
         self.release_held_back(now);
@@ -272,16 +273,17 @@ impl EventLoop {
         self.unread.push_back(id);
     }
 
-    fn ready(&mut self, now: Now, token: usize, readable: bool, writable: bool) {
+    fn ready(&mut self, now: Now, token: usize, event: &Event) {
         let Some(connection) = self.connections.get_mut(token).and_then(Option::as_mut) else {
             return;
         };
         let id = connection.id;
-        if writable && connection.blocked {
+        connection.hung_up |= event.is_read_closed() || event.is_error();
+        if event.is_writable() && connection.blocked {
             connection.blocked = false;
             self.dirty.push(id.index);
         }
-        if readable {
+        if event.is_readable() {
             self.read(now, id);
         }
     }
@@ -348,15 +350,15 @@ impl EventLoop {
         let Some(connection) = self.connection(id) else {
             return Received::Nothing;
         };
-        let read = match connection.read(scratch) {
-            Ok(0) => return Received::End,
-            Ok(read) => read,
+        let chunk = match connection.read(scratch) {
+            Ok(chunk) if chunk.bytes == 0 => return Received::End,
+            Ok(chunk) => chunk,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Nothing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Received::Some,
             Err(_reset) => return Received::End,
         };
         connection.last_active = now.mono;
-        self.counters.received(read as u64);
+        self.counters.received(chunk.bytes as u64);
         loop {
             let open = self.connection(id).filter(|connection| !connection.closing);
             let Some(connection) = open else {
@@ -369,6 +371,7 @@ impl EventLoop {
                     let frame = self.unshare(id, frame, lease);
                     self.step(now, FrontendInput::Frame(id, frame));
                 }
+                Ok(None) if chunk.last => return Received::Nothing,
                 Ok(None) => return Received::Some,
                 Err(error) => return Received::Failed(error.to_string()),
             }
@@ -567,7 +570,9 @@ impl EventLoop {
 }
 
 enum Received {
+    /// There may be more.
     Some,
+    /// Readiness will tell of more.
     Nothing,
     End,
     Failed(String),

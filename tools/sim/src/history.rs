@@ -105,6 +105,13 @@ pub enum Fact {
         /// First offset that there is.
         log_start: i64,
     },
+    /// A producer was given an id of its own.
+    ProducerId {
+        /// The id.
+        id: i64,
+        /// When it was asked for.
+        asked: Mono,
+    },
     /// A batch was sent, for the first time or again.
     Sent {
         /// The same for every attempt.

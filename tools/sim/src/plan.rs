@@ -134,6 +134,10 @@ pub struct Odds {
     pub brokers: u16,
 }
 
+/// Of a hundred faults, those that come soon after another one.
+const AGAIN_PERCENT: u64 = 25;
+const SOON_NS: u64 = 200_000_000;
+
 impl Plan {
     /// Draws a plan. At least two crashes are in it where crashes are among the kinds.
     #[must_use]
@@ -144,7 +148,7 @@ impl Plan {
             .copied()
             .filter(|kind| matches!(kind, FaultKind::Crash | FaultKind::Power))
             .collect();
-        let mut faults = Vec::new();
+        let mut faults: Vec<Fault> = Vec::new();
         for index in 0..odds.count {
             let from = if index < 3 && !crashes.is_empty() {
                 &crashes
@@ -155,8 +159,13 @@ impl Plan {
             let Some(kind) = usize::try_from(drawn).ok().and_then(|it| from.get(it)) else {
                 break;
             };
+            let at = rng.below(odds.until.0);
+            // What has just come back is hit again: not everything is as it was yet.
+            let soon = rng.below(SOON_NS);
+            let again = faults.last().filter(|_| rng.below(100) < AGAIN_PERCENT);
+            let again = again.map(|before| before.at.0 + before.lasts_ns + soon);
             faults.push(Fault {
-                at: Mono(rng.below(odds.until.0)),
+                at: Mono(again.filter(|again| *again < odds.until.0).unwrap_or(at)),
                 broker: BrokerId(u16::try_from(rng.below(u64::from(odds.brokers))).unwrap_or(0)),
                 kind: *kind,
                 lasts_ns: 1 << (20 + rng.below(12)),

@@ -23,13 +23,13 @@ impl Shard {
                     ticket,
                     part,
                     partition,
+                    start,
                 }) => {
-                    let log = self.slots.get(&partition).map(|slot| self.store.log(*slot));
-                    let start = log.flatten().map(|log| log.log_start);
-                    let answer = start.map_or(
-                        PartitionAnswer::Failed(ErrorCode::UnknownTopicOrPartition),
-                        PartitionAnswer::LogStart,
-                    );
+                    let answer = if self.slots.contains_key(&partition) {
+                        PartitionAnswer::LogStart(start)
+                    } else {
+                        PartitionAnswer::Failed(ErrorCode::UnknownTopicOrPartition)
+                    };
                     out.replies.push(ShardReply::Partition {
                         ticket,
                         part,

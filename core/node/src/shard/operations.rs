@@ -241,9 +241,6 @@ impl Shard {
         if before > high_watermark || before.0 < 0 {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        if before <= log_start {
-            return Ok(Some(PartitionAnswer::LogStart(log_start)));
-        }
         if self.store.offline().is_some() {
             return Err(ErrorCode::KafkaStorageError);
         }
@@ -251,13 +248,16 @@ impl Shard {
             self.store.delete_records(slot, before, None);
             return Ok(Some(PartitionAnswer::LogStart(before)));
         }
+        // Where the log begins so far is known here, and may not be on disk yet: it is written again.
+        let start = before.max(log_start);
         let partition = partition.partition;
         let token = self.control(Control::DeleteRecords {
             ticket,
             part,
             partition,
+            start,
         });
-        self.store.delete_records(slot, before, Some(token));
+        self.store.delete_records(slot, start, Some(token));
         Ok(None)
     }
 }

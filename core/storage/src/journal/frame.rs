@@ -33,9 +33,10 @@ pub struct FrameEntry {
 /// chunk   |<- header space ->|<- operations ... ->|<- padding ->|<- next frame ...
 ///         ^ 4 KiB boundary                                      ^ 4 KiB boundary
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OpenFrame {
     chunk: BytesMut,
+    chunk_bytes: usize,
     entries: Vec<FrameEntry>,
     controls: Vec<u64>,
     full: Vec<SealedFrame>,
@@ -67,7 +68,25 @@ pub struct CommittedFrame {
     pub controls: Vec<u64>,
 }
 
+impl Default for OpenFrame {
+    fn default() -> Self {
+        Self::new(CHUNK_BYTES)
+    }
+}
+
 impl OpenFrame {
+    /// One that closes frames before they have `chunk_bytes`, but for a batch that is larger.
+    #[must_use]
+    pub fn new(chunk_bytes: usize) -> Self {
+        Self {
+            chunk: BytesMut::new(),
+            chunk_bytes,
+            entries: Vec::new(),
+            controls: Vec::new(),
+            full: Vec::new(),
+        }
+    }
+
     /// Whether nothing waits for the journal.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -127,7 +146,7 @@ impl OpenFrame {
     fn start(&mut self, needed: usize) {
         let needed = needed + FRAME_HEADER_BYTES + FRAME_ALIGNMENT;
         if self.chunk.capacity() < needed.max(MIN_REMAINDER_BYTES) {
-            self.chunk = aligned_chunk(needed.max(CHUNK_BYTES));
+            self.chunk = aligned_chunk(needed.max(self.chunk_bytes));
         }
         self.chunk.resize(FRAME_HEADER_BYTES, 0);
     }

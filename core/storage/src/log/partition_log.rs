@@ -409,6 +409,15 @@ impl PartitionLog {
         full || old || batch.last_offset.since(active.base_offset) > i64::from(i32::MAX)
     }
 
+    /// Closes the active segment, so that a later log start can let go of all that is in it. One that
+    /// begins at the end of the log stays: no two may have one name.
+    pub fn roll(&mut self) {
+        let end = self.log_end;
+        if self.active().base_offset < end {
+            self.segments.push_back(Segment::new(end));
+        }
+    }
+
     /// The segment that takes appends.
     pub fn active(&mut self) -> &mut Segment {
         if self.segments.is_empty() {

@@ -256,6 +256,14 @@ impl ProducerTable {
         }
     }
 
+    /// Whether all batches that are known lie below `end`.
+    #[must_use]
+    pub fn lie_below(&self, end: Offset) -> bool {
+        let newest = |producer: &Producer| producer.batches.back().copied();
+        let mut newest = self.producers.values().filter_map(newest);
+        newest.all(|batch| batch.last_offset < end)
+    }
+
     /// Forgets producers whose last batch is older than `before_ms` by its own timestamp.
     pub fn expire(&mut self, before_ms: i64) {
         self.producers.retain(|_, producer| {

@@ -10,7 +10,7 @@ impl LogStore {
     /// The first rule that does not hold, and where.
     pub fn invariants(&self) -> Result<(), String> {
         for log in self.logs.iter().flatten() {
-            check(log).map_err(|rule| format!("log {}: {rule}", log.log_id.0))?;
+            check(log).map_err(|rule| format!("{}: {rule}; {}", log.directory, outline(log)))?;
         }
         let kept: usize = self.resident.iter().map(|resident| resident.bytes).sum();
         let unwritten: u64 = self
@@ -32,6 +32,16 @@ impl LogStore {
         ];
         holds(&rules)
     }
+}
+
+/// What tells most of a log, in a line.
+fn outline(log: &PartitionLog) -> String {
+    let segments = log.segments.iter();
+    let segments: Vec<_> = segments
+        .map(|segment| format!("{} ({} bytes)", segment.base_offset.0, segment.bytes))
+        .collect();
+    let (start, end) = (log.log_start.0, log.log_end.0);
+    format!("{start} to {end}, segments {}", segments.join(", "))
 }
 
 fn check(log: &PartitionLog) -> Result<(), String> {
@@ -87,6 +97,10 @@ fn check(log: &PartitionLog) -> Result<(), String> {
             first.is_none_or(|first| first.base_offset <= log.log_start),
         ),
         ("sizes of segments nest", sizes),
+        (
+            "producers have written below the end",
+            log.producers.lie_below(log.log_end),
+        ),
     ];
     holds(&rules)
 }

@@ -223,18 +223,17 @@ impl LogStore {
             return;
         }
         if active_expired && stable == log.log_end {
-            log.segments.push_back(Segment::new(log.log_end));
+            log.roll();
         }
         let mut total: u64 = log.segments.iter().map(|segment| segment.bytes).sum();
         let mut start = log.log_start;
         let closed = log.segments.iter().zip(log.segments.iter().skip(1));
         for (segment, next) in closed {
+            let unlimited = mutant!(RetentionTakesAll);
             let old = log
                 .config
                 .retention_ms
-                .map_or(mutant!(RetentionTakesAll), |retention| {
-                    expired(segment, retention)
-                });
+                .map_or(unlimited, |retention| expired(segment, retention));
             let excess = log
                 .config
                 .retention_bytes

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::{LogSlot, LogStore, Pending};
 use crate::disk::DiskOp;
-use crate::log::Segment;
 
 impl LogStore {
     /// Puts a file beside the segments of a log, behind everything that was asked for before.
@@ -29,15 +28,12 @@ impl LogStore {
         self.request(DiskOp::RemoveFile { log_id, path }, Pending::Chore);
     }
 
-    /// Closes the active segment, so that a later log start can let go of all that is in it.
+    /// Closes the active segment of a log, as [`PartitionLog::roll`](crate::log::PartitionLog::roll) does.
     pub fn roll(&mut self, slot: LogSlot) {
         let Some(log) = self.log_mut(slot) else {
             return;
         };
-        if log.active().bytes > 0 {
-            let base_offset = log.log_end;
-            log.segments.push_back(Segment::new(base_offset));
-        }
+        log.roll();
         self.write_back(slot, false);
     }
 }

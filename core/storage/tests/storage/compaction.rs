@@ -10,6 +10,7 @@ use chronik_sim_disk::{Crash, Failure};
 use chronik_storage::checkpoint::CHECKPOINT_PATHS;
 use chronik_storage::compaction::{CompactionConfig, CompactionSettings};
 use chronik_storage::disk::{Disk, DiskErrorKind};
+use chronik_storage::journal::frame::CHUNK_BYTES;
 use chronik_storage::log::partition_log::sequenced;
 use chronik_storage::log::producers::SequenceCheck;
 use chronik_storage::log::{LogConfig, PartitionLog};
@@ -22,6 +23,7 @@ use super::shell::{Shell, new_directory};
 const LIMITS: StoreLimits = StoreLimits {
     tail_bytes: 48 << 10,
     write_back_bytes: 8 << 10,
+    frame_bytes: CHUNK_BYTES,
 };
 const LARGE: usize = 1 << 20;
 

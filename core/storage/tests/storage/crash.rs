@@ -4,6 +4,7 @@ use chronik_model::rng::Rng;
 use chronik_model::{Mono, Now};
 use chronik_sim_disk::{Crash, SimDisk};
 use chronik_storage::disk::DiskError;
+use chronik_storage::journal::frame::CHUNK_BYTES;
 use chronik_storage::store::StoreLimits;
 
 use super::compacted::keyed_batch;
@@ -14,6 +15,7 @@ use super::shell::{Counts, Shell, new_directory};
 pub(crate) const LIMITS: StoreLimits = StoreLimits {
     tail_bytes: 48 << 10,
     write_back_bytes: 8 << 10,
+    frame_bytes: CHUNK_BYTES,
 };
 
 /// One random step of a server's life.

@@ -29,6 +29,8 @@ pub(super) struct Connection {
     pub(super) last_active: Mono,
     /// The socket takes no more; writability is waited for.
     pub(super) blocked: bool,
+    /// The peer sends nothing more, so that a read has to find the end of what it sent.
+    pub(super) hung_up: bool,
     /// Close once everything is written.
     pub(super) closing: bool,
     /// Reading stopped because of too much output.
@@ -44,6 +46,16 @@ pub(super) struct Connection {
     /// Memory of those, once the socket takes no more.
     small_lease: Option<Lease>,
     output_bytes: usize,
+}
+
+/// What one read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// Bytes; 0 at the end of the stream.
+    pub(super) bytes: usize,
+    /// There is no more for now, and readiness will tell of what comes: a read that is not filled says
+    /// as much as one that would block (epoll(7)).
+    pub(super) last: bool,
 }
 
 /// What became of the output.
@@ -69,6 +81,7 @@ impl Connection {
             stream,
             last_active: now,
             blocked: false,
+            hung_up: false,
             closing: false,
             starved_by_output: false,
             queued: false,
@@ -82,12 +95,16 @@ impl Connection {
     }
 
     /// Reads once: into the rest of a large request, or into `scratch`.
-    pub(super) fn read(&mut self, scratch: &mut BytesMut) -> io::Result<usize> {
+    pub(super) fn read(&mut self, scratch: &mut BytesMut) -> io::Result<Chunk> {
         let wanted = self.reader.wanted();
-        match self.reader.partial_buffer() {
-            Some(buffer) => receive(&self.stream, buffer, wanted),
-            None => receive(&self.stream, scratch, usize::MAX),
+        if let Some(buffer) = self.reader.partial_buffer() {
+            let bytes = receive(&self.stream, buffer, wanted)?;
+            return Ok(Chunk { bytes, last: false });
         }
+        let room = scratch.spare_capacity_mut().len();
+        let bytes = receive(&self.stream, scratch, room)?;
+        let last = bytes < room && !self.hung_up;
+        Ok(Chunk { bytes, last })
     }
 
     /// Size of the request of which a part has come, or 0 if none has.

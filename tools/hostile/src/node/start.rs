@@ -167,6 +167,7 @@ fn shards(
             limits: StoreLimits {
                 tail_bytes: 128 << 10,
                 write_back_bytes: 16 << 10,
+                ..StoreLimits::default()
             },
             max_batch_bytes: 256 << 10,
             next_log_id,

@@ -138,6 +138,7 @@ impl Checker {
             Fact::DeletedRecords { place, log_start } => {
                 self.records.deleted_records(*place, *log_start)?;
             }
+            Fact::ProducerId { id, asked } => self.records.producer(*id, *asked)?,
             Fact::Sent {
                 op,
                 place,

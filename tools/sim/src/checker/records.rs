@@ -99,6 +99,16 @@ impl Records {
         for topic in self.topics.values_mut() {
             topic.going.get_or_insert(self.now);
         }
+        self.sends.wiped(self.now);
+    }
+
+    /// A producer was given an id.
+    pub(super) fn producer(&mut self, id: i64, asked: Mono) -> Result<(), Violation> {
+        if self.sends.given(id, asked) {
+            return Ok(());
+        }
+        let what = format!("producer id {id} was given to two producers");
+        Err(self.broken(Rule::Protocol, what))
     }
 
     /// A partition's log is at least so far on disk: no power cut takes that.
@@ -112,8 +122,21 @@ impl Records {
         let cut = self.power_cuts.len();
         self.power_cuts.push(self.now);
         for (place, log) in &mut self.logs {
-            let synced = self.synced.get(place).copied().unwrap_or(0);
-            log.power_cut(self.now, synced, cut);
+            let synced = self.synced.get(place).filter(|_| !log.damaged);
+            log.power_cut(self.now, synced.copied().unwrap_or(0), cut);
+        }
+    }
+
+    /// What is damaged in a partition without a journal looks like its torn end: a start cuts off all
+    /// that lies behind it, as Kafka's does.
+    fn cut_damaged(&mut self) {
+        if !self.logs.values().any(|log| log.damaged && log.lazy) {
+            return;
+        }
+        let cut = self.power_cuts.len();
+        self.power_cuts.push(self.now);
+        for log in self.logs.values_mut().filter(|log| log.damaged) {
+            log.power_cut(self.now, 0, cut);
         }
     }
 
@@ -206,6 +229,7 @@ impl Records {
         for log in self.logs.values_mut() {
             log.starts.restart(self.now, log.deleted);
         }
+        self.cut_damaged();
     }
 
     pub(super) fn end_read(

@@ -165,7 +165,7 @@ impl Records {
     /// Batches are whole, in order, and there as often as they may.
     fn check_copies(&self, scan: &Scan<'_>) -> Result<(), Violation> {
         let mut copies: FxHashMap<BatchId, usize> = FxHashMap::default();
-        let mut orders: FxHashMap<(i64, i16), u32> = FxHashMap::default();
+        let mut orders: FxHashMap<i64, (i16, u32)> = FxHashMap::default();
         let damaged = self.logs.get(&scan.place).is_some_and(|log| log.damaged);
         let whole = self.keeps_all(scan.place) && !damaged;
         let mut current: Option<(BatchId, i64)> = None;
@@ -246,20 +246,21 @@ impl Records {
         scan: &Scan<'_>,
         id: BatchId,
         offset: i64,
-        orders: &mut FxHashMap<(i64, i16), u32>,
+        orders: &mut FxHashMap<i64, (i16, u32)>,
     ) -> Result<(), Violation> {
-        let Some((producer, ordinal)) = self.sends.get(id).order() else {
+        let Some((producer, order)) = self.sends.get(id).order() else {
             return Ok(());
         };
-        let before = orders.insert(producer, ordinal).unwrap_or(0);
-        if before < ordinal {
+        let Some(before) = orders.insert(producer, order) else {
+            return Ok(());
+        };
+        if before < order {
             return Ok(());
         }
+        let ((epoch, ordinal), (epoch_before, ordinal_before)) = (order, before);
         let what = format!(
-            "batch {ordinal} of producer {} epoch {} stands at offset {offset} of {}, behind batch \
-             {before}",
-            producer.0,
-            producer.1,
+            "batch {ordinal} of producer {producer} epoch {epoch} stands at offset {offset} of {}, \
+             behind batch {ordinal_before} of epoch {epoch_before}",
             self.place_name(scan.place)
         );
         Err(self.broken(Rule::OutOfOrder, what))

@@ -1,7 +1,7 @@
 //! What was sent, how each attempt ended, and so how often a record may be there.
 
 use chronik_model::Mono;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::actor::ActorId;
 use crate::history::{End, OpId, Place, Value};
@@ -63,10 +63,11 @@ impl Batch {
         self.is_open() || self.unknown > 0 || self.ended_at >= time
     }
 
-    /// Producer id and epoch with the place in its order, for batches that have one.
-    pub(super) fn order(&self) -> Option<((i64, i16), u32)> {
+    /// Producer id with the place in its order, which is that of epochs first, for batches that have
+    /// one.
+    pub(super) fn order(&self) -> Option<(i64, (i16, u32))> {
         match self.sequences.as_slice() {
-            [(producer, epoch, _)] => Some(((*producer, *epoch), self.ordinal)),
+            [(producer, epoch, _)] => Some((*producer, (*epoch, self.ordinal))),
             _ => None,
         }
     }
@@ -111,9 +112,24 @@ pub(super) struct Sends {
     by_op: FxHashMap<(ActorId, OpId), BatchId>,
     /// Batches so far of a producer id and epoch in a partition.
     ordinals: FxHashMap<(Place, i64, i16), u32>,
+    /// Producer ids that were given, each to one producer for ever.
+    producers: FxHashSet<i64>,
+    /// When all was lost with its disk, which is when ids begin anew.
+    wiped_at: Option<Mono>,
 }
 
 impl Sends {
+    /// A producer was given an id that it asked for at that time. Whether nobody else has it.
+    pub(super) fn given(&mut self, id: i64, asked: Mono) -> bool {
+        self.wiped_at.is_some_and(|wiped| asked <= wiped) || self.producers.insert(id)
+    }
+
+    /// Nothing that was is left.
+    pub(super) fn wiped(&mut self, now: Mono) {
+        self.producers.clear();
+        self.wiped_at = Some(now);
+    }
+
     /// An attempt begins. Says what is wrong with it, if the client itself is wrong.
     pub(super) fn begin(&mut self, now: Mono, attempt: &Attempt<'_>) -> Result<(), String> {
         let key = (attempt.actor, attempt.op);

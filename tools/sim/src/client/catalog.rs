@@ -90,6 +90,13 @@ impl Catalog {
         self.known.iter().all(Option::is_some)
     }
 
+    /// Whether a topic is known whose absence would tell that the brokers have lost everything.
+    #[must_use]
+    pub fn knows_lasting(&self) -> bool {
+        let lasting = self.topics.which(|plan| plan.role == Role::Lasting);
+        lasting.iter().any(|plan| self.known(*plan).is_some())
+    }
+
     /// Whether that partition is still one of the topic of that name.
     #[must_use]
     pub fn is_current(&self, spot: &Spot) -> bool {

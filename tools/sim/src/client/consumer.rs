@@ -7,8 +7,8 @@ use chronik_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use chronik_protocol::messages::{
-    FetchResponse, ListOffsetsResponse, OffsetCommitResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse,
+    FetchResponse, ListOffsetsResponse, OffsetCommitResponse, OffsetDeleteResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
 };
 
 use super::catalog::Spot;
@@ -16,7 +16,9 @@ use super::connection::Reply;
 use super::desk::{Desk, News, Terms};
 use super::dice::{Dice, MS};
 use super::fetcher::{Asked, FetchManner, Fetcher, Lane, Trouble};
-use super::offsets::{Credentials, commit_end, commit_request, list_request, listed};
+use super::offsets::{
+    Credentials, commit_end, commit_request, forget_request, forgotten, list_request, listed,
+};
 use super::topics::Role;
 use crate::actor::{Actor, ActorInput, ActorOutputs};
 use crate::history::{Fact, OpId, Reader};
@@ -30,6 +32,8 @@ enum About {
     Ends(Vec<Spot>),
     Epoch,
     Commit(OpId),
+    /// Offsets that are to be committed no longer.
+    Forget(OpId),
 }
 
 /// See the module.
@@ -119,7 +123,8 @@ impl Consumer {
                 self.seek_by_timestamp(now, lane.spot, timestamp, out);
             }
             5 => self.ask_epoch(now, lane.spot, out),
-            6 | 7 => self.ask_ends(now, out),
+            6 => self.ask_ends(now, out),
+            7 => self.forget(now, lane.spot, out),
             _ => self.commit(now, out),
         }
     }
@@ -203,6 +208,23 @@ impl Consumer {
         self.desk.send(now, api, &request, About::Commit(op), out);
     }
 
+    /// Takes back what the group has committed for a partition.
+    fn forget(&mut self, now: Mono, spot: Spot, out: &mut ActorOutputs) {
+        let Some(group) = self.group else { return };
+        let op = self.desk.new_op();
+        let who = Credentials::outsider();
+        out.facts.push(Fact::Committing {
+            op,
+            group,
+            member: who.member,
+            epoch: who.epoch,
+            offsets: vec![(spot.place, -1)],
+        });
+        let request = forget_request(group, spot, &self.desk.catalog);
+        let api = self.desk.versions.of(ApiKey::OffsetDelete);
+        self.desk.send(now, api, &request, About::Forget(op), out);
+    }
+
     fn hear(&mut self, now: Mono, news: News<About>, out: &mut ActorOutputs) {
         match news {
             News::Learnt => self.take_topics(),
@@ -241,7 +263,7 @@ impl Consumer {
         match about {
             About::Fetch(_) => self.fetching = false,
             About::Seek(spot, _) => self.seek_to(spot, 0),
-            About::Commit(op) => out.facts.push(Fact::CommitEnded {
+            About::Commit(op) | About::Forget(op) => out.facts.push(Fact::CommitEnded {
                 op,
                 end: crate::history::End::Unknown,
             }),
@@ -287,6 +309,12 @@ impl Consumer {
             About::Commit(op) => {
                 if let Some(response) = self.desk.read::<OffsetCommitResponse>(reply, out) {
                     note_commit(*op, &response, out);
+                }
+            }
+            About::Forget(op) => {
+                if let Some(response) = self.desk.read::<OffsetDeleteResponse>(reply, out) {
+                    let (op, end) = (*op, forgotten(&response));
+                    out.facts.push(Fact::CommitEnded { op, end });
                 }
             }
         }

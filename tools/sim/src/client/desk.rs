@@ -80,7 +80,7 @@ impl<A> Desk<A> {
             index: 0,
             of: 2,
             broker: terms.broker,
-            timeout: dice.between(2_000, 8_000) * MS,
+            timeout: dice.pick(&[700, 2_000, 4_000, 8_000]) * MS,
         });
         connection.open_at(Mono(dice.between(0, 20 * MS)));
         Self {

@@ -5,12 +5,15 @@ use chronik_protocol::messages::list_offsets_request::{ListOffsetsPartition, Lis
 use chronik_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use chronik_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use chronik_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use chronik_protocol::messages::{
     GroupId, ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetFetchRequest, OffsetFetchResponse, StrBytes,
+    OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse, StrBytes,
 };
 
 use super::catalog::{Catalog, Spot};
@@ -102,6 +105,28 @@ pub fn commit_end(response: &OffsetCommitResponse) -> Result<(End<()>, i16), Str
         End::Unknown
     };
     Ok((end, failed))
+}
+
+/// Takes back what a group without members has committed for a partition.
+#[must_use]
+pub fn forget_request(group: u16, spot: Spot, catalog: &Catalog) -> OffsetDeleteRequest {
+    let partition =
+        OffsetDeleteRequestPartition::default().with_partition_index(spot.place.partition);
+    let topic = OffsetDeleteRequestTopic::default()
+        .with_name(catalog.name(spot.plan))
+        .with_partitions(vec![partition]);
+    OffsetDeleteRequest::default()
+        .with_group_id(GroupId(group_name(group)))
+        .with_topics(vec![topic])
+}
+
+/// How it ended that a commit was taken back.
+#[must_use]
+pub fn forgotten(response: &OffsetDeleteResponse) -> End<()> {
+    let parts = response.topics.iter().flat_map(|topic| &topic.partitions);
+    let mut codes = parts.map(|part| part.error_code).peekable();
+    let is_done = response.error_code == 0 && codes.peek().is_some() && codes.all(|code| code == 0);
+    if is_done { End::Done(()) } else { End::Unknown }
 }
 
 /// Asks what a group has committed for these partitions. A member may say who it is from v9 on.

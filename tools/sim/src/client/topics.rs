@@ -137,7 +137,10 @@ fn lasting_topic(number: u64, purpose: u64, segment_bytes: u64, dice: &mut Dice)
     let name = (format!("lasting-{number}"), Role::Lasting);
     let mut plan = plain(name, partitions, segment_bytes, dice);
     match purpose {
-        0..=3 => plan.grows = dice.chance(30),
+        0..=3 => {
+            plan.grows = dice.chance(30);
+            plan.cut = dice.chance(30);
+        }
         4 => {
             plan.safety = Safety::Lazy;
             let messages = dice.between(2, 100).to_string();

@@ -159,7 +159,18 @@ impl Host {
         self.disk.faults().once.push(fault);
     }
 
+    /// One reading at a time: when both readings of a batch go the same way astray, nothing tells, as a
+    /// batch does not name its partition.
     fn misdirect(&mut self, rng: &mut Rng) {
+        let astray = |fault: &DiskFault| {
+            matches!(
+                fault.failure,
+                Failure::OtherPosition(_) | Failure::OtherFile(_)
+            )
+        };
+        if self.disk.faults().once.iter().any(astray) {
+            return;
+        }
         let chance = rng.next_u64();
         let failure = match rng.below(2) {
             0 => Failure::OtherPosition(chance),

@@ -73,12 +73,15 @@ pub(super) fn start(
     let incarnation = chance.bytes16();
     let shards = shards(setup, recovered.logs, &checkpoint, chance.next_u64());
     let settings: BTreeMap<_, _> = setup.settings.iter().cloned().collect();
+    // Files of the ring are smaller here than a server's may be.
+    let mut decisions = controller_settings(&settings);
+    decisions.max_entry_bytes = usize::try_from(meta.journal_file_bytes / 4).unwrap_or(usize::MAX);
     let controller = ControllerConfig {
         node_id: node_id(broker),
         voters: vec![node_id(broker)],
         cluster_id: meta.cluster_id.clone(),
         seed: chance.next_u64(),
-        settings: controller_settings(&settings),
+        settings: decisions,
         validator: Box::new(RegistryValidator),
         snapshots: snapshot_policy(&settings),
     };
@@ -152,7 +155,10 @@ fn create_meta(
     };
     let mut create = || {
         for file in 0..setup.journal_files {
+            // Frames are written over what is there: zeros at first, frames of earlier laps later.
             disk.write(&ring_path(file), 0, &[])?;
+            disk.truncate(&ring_path(file), setup.journal_file_bytes)?;
+            disk.sync(&ring_path(file))?;
         }
         disk.sync_directory(RING_DIRECTORY)?;
         disk.sync_directory("")?;
@@ -200,6 +206,7 @@ fn shards(
             limits: StoreLimits {
                 tail_bytes: setup.tail_bytes,
                 write_back_bytes: setup.write_back_bytes,
+                frame_bytes: usize::try_from(setup.journal_file_bytes / 2).unwrap_or(usize::MAX),
             },
             next_log_id: checkpoint.next_log_id,
             seed,

@@ -58,7 +58,8 @@ pub(super) fn fact(names: &Names, fact: &Fact) -> String {
         | Fact::DeletingRecords { .. }
         | Fact::DeletedRecords { .. }
         | Fact::Protocol(_) => admin(names, fact),
-        Fact::Sent { .. }
+        Fact::ProducerId { .. }
+        | Fact::Sent { .. }
         | Fact::SendEnded { .. }
         | Fact::Read { .. }
         | Fact::EndRead { .. }
@@ -111,6 +112,7 @@ fn admin(names: &Names, fact: &Fact) -> String {
 #[expect(clippy::wildcard_enum_match_arm, reason = "`fact` gives it these only")]
 fn record(names: &Names, fact: &Fact) -> String {
     match fact {
+        Fact::ProducerId { id, .. } => format!("is producer {id}"),
         Fact::Sent {
             op,
             place,

@@ -51,6 +51,7 @@ impl Default for Options {
             limits: StoreLimits {
                 tail_bytes: 64 << 10,
                 write_back_bytes: 1 << 10,
+                ..StoreLimits::default()
             },
             broker: &[],
             snapshots: SnapshotPolicy {

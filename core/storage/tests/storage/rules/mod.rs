@@ -83,6 +83,7 @@ fn start(disk: SimDisk) -> Result<Shell, ReplayError> {
     let limits = StoreLimits {
         tail_bytes: 48 << 10,
         write_back_bytes: 8 << 10,
+        ..StoreLimits::default()
     };
     match Shell::start(disk, limits) {
         Ok((shell, _)) => Ok(shell),

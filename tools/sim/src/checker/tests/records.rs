@@ -282,6 +282,21 @@ fn clients_that_contradict_themselves_are_told() {
             history: "p1 acked #1 0",
         },
         Case {
+            name: "two producers of one id",
+            breaks: Some(Rule::Protocol),
+            history: "p1 is 7
+                crash
+                p2 is 7",
+        },
+        Case {
+            name: "two producers of one id, on two disks",
+            breaks: None,
+            history: "p1 is 7
+                wiped
+                p2 is 7
+                p3 is 7 asked=1",
+        },
+        Case {
             name: "one value in two batches",
             breaks: Some(Rule::Protocol),
             history: "topic a 1

@@ -95,6 +95,22 @@ fn batches_are_whole_and_in_order() {
                 . scan a-0 0..2: 0=v 1=u",
         },
         Case {
+            name: "an earlier epoch behind a later one",
+            breaks: Some(Rule::OutOfOrder),
+            history: "topic a 1
+                p1 sends #1 a-0 seq=7/0/0: u
+                p1 sends #2 a-0 seq=7/1/0: v
+                . scan a-0 0..2: 0=v 1=u",
+        },
+        Case {
+            name: "a later epoch behind an earlier one",
+            breaks: None,
+            history: "topic a 1
+                p1 sends #1 a-0 seq=7/0/0: u
+                p1 sends #2 a-0 seq=7/1/0: v
+                . scan a-0 0..2: 0=u 1=v",
+        },
+        Case {
             name: "batches of two producers in any order",
             breaks: None,
             history: "topic a 1
@@ -126,6 +142,11 @@ fn a_power_cut_takes_a_suffix_of_what_is_flushed_now_and_then() {
         ("power\n. scan a-0 0..2: 0=u 1=v", None),
         ("power\n. scan a-0 0..0:", None),
         ("crash\n. scan a-0 0..2: 0=u 1=v", Some(Rule::EndWentBack)),
+        ("damaged a-0\ncrash\n. scan a-0 0..2: 0=u 1=v", None),
+        (
+            "damaged a-0\n. scan a-0 0..2: 0=u 1=v",
+            Some(Rule::EndWentBack),
+        ),
         ("power\n. scan a-0 0..3: 2=w", Some(Rule::Lost)),
         (
             "power\nc1 reads a-0 0: 0=u 1=v 2=w\n. scan a-0 0..2: 0=u 1=v",

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! topic a 1                        lazy, compact
+//! p1 is 7                          the id of a producer; asked=3
 //! p1 sends #1 a-0: x y             acks=1, seq=7/0/0
 //! p1 acked #1 0                    refused #1, unknown #1
 //! c1 reads a-0 0: 0=x 1=y          hw=2, start=0, asked=3, seek=1; group=1
@@ -80,6 +81,10 @@ impl Line<'_> {
 
     fn fact(&self) -> Fact {
         match self.words[1] {
+            "is" => Fact::ProducerId {
+                id: number(self.words[2]),
+                asked: self.asked(),
+            },
             "sends" => Fact::Sent {
                 op: op(self.words[2]),
                 place: place(self.words[3]),

@@ -91,7 +91,7 @@ impl Admin {
             6 => self.alter_all(now, out),
             7 => self.grow(now, out),
             8..=10 => self.ask_ends(now, out),
-            11..=13 => self.delete_records(now, out),
+            11..=14 => self.delete_records(now, out),
             _ => {
                 let look = Look::draw(&mut self.desk.dice);
                 let plans = self.desk.catalog.topics().all().len();

@@ -21,7 +21,7 @@ use crate::client::catalog::Spot;
 use crate::client::connection::Reply;
 use crate::client::desk::{Desk, News, Terms};
 use crate::client::dice::{Dice, MS};
-use crate::client::offsets::group_name;
+use crate::client::offsets::{Credentials, group_name};
 use crate::history::Fact;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,8 +261,11 @@ impl ClassicMember {
             // What it has, it has under another name.
             self.work.give_up(None, out);
         }
-        self.work.who.member = member;
-        self.work.who.epoch = response.generation_id;
+        self.work.enter(Credentials {
+            member,
+            epoch: response.generation_id,
+            ..self.work.who.clone()
+        });
         let leads = response.leader == response.member_id;
         self.shared = leads.then(|| self.partitions());
         let shares = if leads && !response.skip_assignment {
@@ -397,6 +400,8 @@ impl ClassicMember {
                 .max(Mono(reply.sent_at.0 + lease_ns(self.session_ms)));
             if matches!(self.state, State::Confirming(_)) && self.lease > now {
                 self.confirm(now, out);
+            } else if self.state == State::Stable {
+                self.work.commit_stale(now, &mut self.desk, out);
             }
         } else if fate(response.error_code) == Some(Fate::Again) {
             self.heartbeat_at = self.desk.dice.later(now, 20, 100);

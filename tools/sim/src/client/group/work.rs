@@ -28,6 +28,8 @@ pub(super) enum Task {
     /// Where the log of a partition that was never committed begins.
     Start(Vec<Spot>),
     Commit(OpId),
+    /// A commit under a generation that is over.
+    Stale(OpId),
 }
 
 /// See the module.
@@ -38,6 +40,8 @@ pub(super) struct Work {
     pub(super) plans: Vec<usize>,
     /// Who it is in the group.
     pub(super) who: Credentials,
+    /// Who it was in an earlier generation, until it has tried what that is still good for.
+    former: Option<Credentials>,
     fetcher: Fetcher,
     /// Fetches go over a connection of their own, so that no heartbeat waits behind them.
     data: Connection<Asked>,
@@ -72,6 +76,7 @@ impl Work {
             group,
             plans,
             who: Credentials::outsider(),
+            former: None,
             fetcher: Fetcher::new(manner),
             data,
             fetch_at: Mono(0),
@@ -143,6 +148,39 @@ impl Work {
         });
     }
 
+    /// The member is one of a new generation.
+    pub(super) fn enter(&mut self, who: Credentials) {
+        let before = std::mem::replace(&mut self.who, who);
+        if before.member == self.who.member && (0..self.who.epoch).contains(&before.epoch) {
+            self.former = Some(before);
+        }
+    }
+
+    /// Commits as the member that it was, as one does that has not heard of the new generation. Of use
+    /// only where the coordinator is known to have the new one on disk.
+    pub(super) fn commit_stale(
+        &mut self,
+        now: Mono,
+        desk: &mut Desk<About>,
+        out: &mut ActorOutputs,
+    ) {
+        let known = self.fetcher.lanes.iter();
+        let known = known.filter_map(|lane| Some((lane.spot, lane.position?)));
+        let mut offsets: Vec<(Spot, i64)> = known.collect();
+        if offsets.is_empty() || !desk.is_ready() {
+            return;
+        }
+        let Some(former) = self.former.take() else {
+            return;
+        };
+        if former.member != self.who.member || former.epoch >= self.who.epoch {
+            return;
+        }
+        offsets.sort_unstable();
+        let op = desk.new_op();
+        self.send_commit((now, &former), (op, &offsets), Task::Stale(op), (desk, out));
+    }
+
     /// Reads, commits, and finds out where to begin.
     pub(super) fn act(&mut self, now: Mono, desk: &mut Desk<About>, out: &mut ActorOutputs) {
         if !self.owns_any() {
@@ -210,20 +248,31 @@ impl Work {
         self.dirty = false;
         self.committing = true;
         let op = desk.new_op();
+        let who = self.who.clone();
+        self.send_commit((now, &who), (op, &offsets), Task::Commit(op), (desk, out));
+        true
+    }
+
+    fn send_commit(
+        &self,
+        (now, who): (Mono, &Credentials),
+        (op, offsets): (OpId, &[(Spot, i64)]),
+        task: Task,
+        (desk, out): (&mut Desk<About>, &mut ActorOutputs),
+    ) {
         // Members of the new protocol are known by epochs, which came with v9.
-        let oldest = if self.who.instance.is_some() { 7 } else { 0 };
+        let oldest = if who.instance.is_some() { 7 } else { 0 };
         let oldest = if self.is_new_protocol() { 9 } else { oldest };
         let api = desk.versions.from(ApiKey::OffsetCommit, oldest);
-        let request = commit_request((self.group, api.1), &self.who, &offsets, &desk.catalog);
+        let request = commit_request((self.group, api.1), who, offsets, &desk.catalog);
         out.facts.push(Fact::Committing {
             op,
             group: self.group,
-            member: self.who.member.clone(),
-            epoch: self.who.epoch,
+            member: who.member.clone(),
+            epoch: who.epoch,
             offsets: offsets.iter().map(|(spot, at)| (spot.place, *at)).collect(),
         });
-        desk.send(now, api, &request, About::Work(Task::Commit(op)), out);
-        true
+        desk.send(now, api, &request, About::Work(task), out);
     }
 
     fn is_new_protocol(&self) -> bool {
@@ -236,6 +285,10 @@ impl Work {
             Task::Commit(op) => {
                 self.committing = false;
                 self.dirty = true;
+                let (op, end) = (*op, End::Unknown);
+                out.facts.push(Fact::CommitEnded { op, end });
+            }
+            Task::Stale(op) => {
                 let (op, end) = (*op, End::Unknown);
                 out.facts.push(Fact::CommitEnded { op, end });
             }
@@ -281,6 +334,14 @@ impl Work {
                 self.committing = false;
                 let response = desk.read::<OffsetCommitResponse>(reply, out)?;
                 Some(note_commit(*op, &response, out))
+            }
+            Task::Stale(op) => {
+                let response = desk.read::<OffsetCommitResponse>(reply, out)?;
+                if note_commit(*op, &response, out) == 0 {
+                    let what = "a member commits under a generation that is over";
+                    out.facts.push(Fact::Protocol(what.to_owned()));
+                }
+                None
             }
         }
     }

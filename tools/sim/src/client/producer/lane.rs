@@ -20,6 +20,10 @@ pub(super) struct Pending {
     /// When it was made.
     pub(super) since: Mono,
     pub(super) in_flight: bool,
+    /// Whether an answer was an error, so that it may never be taken.
+    pub(super) failed: bool,
+    /// Sent once, and to be refused.
+    pub(super) doomed: bool,
 }
 
 /// See the module.
@@ -28,6 +32,9 @@ pub(super) struct Lane {
     pub(super) spot: Spot,
     pub(super) pending: VecDeque<Pending>,
     next_sequence: i32,
+    /// Producer id and epoch that were given up for a later epoch, and what would have been the next
+    /// sequence.
+    former: Option<(i64, i16, i32)>,
 }
 
 impl Lane {
@@ -36,6 +43,7 @@ impl Lane {
             spot,
             pending: VecDeque::new(),
             next_sequence: 0,
+            former: None,
         }
     }
 
@@ -45,6 +53,11 @@ impl Lane {
         let records = i32::try_from(records).unwrap_or(i32::MAX);
         self.next_sequence = sequence.saturating_add(records);
         sequence
+    }
+
+    /// What would be the sequence of a batch behind many that were never sent.
+    pub(super) const fn distant_sequence(&self) -> i32 {
+        self.next_sequence.saturating_add(DISTANCE)
     }
 
     /// The oldest batch that has to be sent again.
@@ -65,9 +78,20 @@ impl Lane {
         self.pending.retain(|batch| batch.op != op);
     }
 
-    /// A new producer id counts from 0.
-    pub(super) fn begin_anew(&mut self) {
+    /// A new producer id counts from 0, as does a later epoch of the one that there was.
+    pub(super) fn begin_anew(&mut self, former: Option<(i64, i16)>) {
         self.pending.clear();
-        self.next_sequence = 0;
+        let next = std::mem::take(&mut self.next_sequence);
+        if next > 0 || former.is_none() {
+            self.former = former.map(|(id, epoch)| (id, epoch, next));
+        }
+    }
+
+    /// Under what a producer would go on that has not heard of its later epoch. Known once.
+    pub(super) fn take_former(&mut self) -> Option<(i64, i16, i32)> {
+        self.former.take()
     }
 }
+
+/// No producer writes so many records in a run.
+const DISTANCE: i32 = 1_000_000;

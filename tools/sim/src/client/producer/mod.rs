@@ -2,6 +2,7 @@
 //! batches of a partition at a time; a plain one may write a batch twice; one without acknowledgement
 //! never knows.
 
+mod doomed;
 mod lane;
 mod verdict;
 
@@ -21,7 +22,7 @@ use super::desk::{Desk, News, Terms};
 use super::dice::{Dice, MS};
 use super::values::BatchStyle;
 use crate::actor::{Actor, ActorInput, ActorOutputs};
-use crate::history::{End, Fact, OpId, Safety};
+use crate::history::{End, Fact, OpId, Safety, Value};
 
 /// What kind of producer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,8 @@ struct Manner {
     wall_start_ms: i64,
     /// Of a thousand pauses, those in which it closes and begins anew.
     restless: u64,
+    /// Whether it goes on with its id under the next epoch where a sequence has a gap.
+    bumps: bool,
 }
 
 /// See the module.
@@ -95,6 +98,7 @@ impl Producer {
             delivery_ns: dice.pick(&[4_000, 15_000, 30_000]) * MS,
             wall_start_ms,
             restless: dice.pick(&[0, 0, 5, 20]),
+            bumps: dice.chance(70),
         };
         let next_at = desk.dice.later(Mono(0), 0, 100);
         Self {
@@ -158,6 +162,12 @@ impl Producer {
             return true;
         }
         let is_time = self.retry_at.is_none_or(|at| at <= now);
+        if is_time && !self.desk.catalog.knows_lasting() {
+            // Nothing would tell whether the id is worth anything after another wipe.
+            self.desk.refresh(now);
+            self.retry_at = Some(self.desk.dice.later(now, 50, 200));
+            return false;
+        }
         if !self.asked_for_id && is_time && self.desk.may_begin() {
             self.asked_for_id = true;
             self.retry_at = None;
@@ -184,20 +194,33 @@ impl Producer {
         self.producer_id = None;
         self.asked_for_id = false;
         for lane in &mut self.lanes {
-            lane.begin_anew();
+            lane.begin_anew(None);
+        }
+    }
+
+    /// The same where a sequence has a gap: the next epoch of an id will do as well.
+    fn bump(&mut self) {
+        let Some((id, epoch)) = self.producer_id.filter(|_| self.manner.bumps) else {
+            return self.renew();
+        };
+        self.producer_id = Some((id, epoch + 1));
+        for lane in &mut self.lanes {
+            lane.begin_anew(Some((id, epoch)));
         }
     }
 
     /// Gives up batches that were tried for too long, or whose topic is gone.
     fn expire(&mut self, now: Mono) {
-        let patience = self.manner.delivery_ns;
+        let (patience, ends) = (self.manner.delivery_ns, self.desk.is_winding_down());
         let desk = &self.desk;
         let mut abandoned = false;
         for lane in &mut self.lanes {
             let gone = desk.is_ready() && !desk.catalog.is_current(&lane.spot);
             let before = lane.pending.len();
-            lane.pending
-                .retain(|batch| batch.in_flight || !(gone || batch.since.0 + patience <= now.0));
+            lane.pending.retain(|batch| {
+                let late = expiry(batch, patience, ends).is_some_and(|at| at <= now);
+                batch.in_flight || !(gone || late)
+            });
             abandoned |= lane.pending.len() != before && !gone;
         }
         self.lanes.retain(|lane| {
@@ -205,7 +228,7 @@ impl Producer {
         });
         if abandoned && self.kind == Kind::Idempotent {
             // The sequence has a gap now.
-            self.renew();
+            self.bump();
         }
     }
 
@@ -269,9 +292,22 @@ impl Producer {
         }
         let count = self.desk.dice.between(1, self.manner.style.records);
         let values: Vec<_> = (0..count).map(|_| self.desk.new_value()).collect();
+        let lane = self.lanes.get_mut(index)?;
         let sequence = self
             .producer_id
             .map(|(id, epoch)| (id, epoch, lane.take_sequence(values.len())));
+        let batch = self.batch((now, spot), values, sequence);
+        let op = batch.op;
+        self.lanes.get_mut(index)?.pending.push_back(batch);
+        Some((spot, op))
+    }
+
+    fn batch(
+        &mut self,
+        (now, spot): (Mono, Spot),
+        values: Vec<Value>,
+        sequence: Option<(i64, i16, i32)>,
+    ) -> Pending {
         let producer = sequence.map(|(id, epoch, base_sequence)| ProducerState {
             id: ProducerId(id),
             epoch: ProducerEpoch(epoch),
@@ -283,17 +319,17 @@ impl Producer {
         let stamp = (self.manner.wall_start_ms + passed_ms, producer);
         let style = self.manner.style;
         let bytes = style.write(&values, stamp, needs_keys, &mut self.desk.dice);
-        let op = self.desk.new_op();
-        lane.pending.push_back(Pending {
-            op,
+        Pending {
+            op: self.desk.new_op(),
             values,
             bytes,
             sequence,
             attempts: 0,
             since: now,
             in_flight: false,
-        });
-        Some((spot, op))
+            failed: false,
+            doomed: false,
+        }
     }
 
     fn lane_index(&mut self, spot: Spot) -> usize {
@@ -384,10 +420,10 @@ impl Producer {
             out.facts.push(Fact::SendEnded { op, end });
             let lane = self.lanes.iter_mut().find(|lane| lane.spot == spot);
             let Some(lane) = lane else { continue };
-            if gives_up {
-                lane.remove(op);
-            } else if let Some(batch) = lane.find(op) {
-                batch.in_flight = false;
+            match lane.find(op) {
+                Some(batch) if !gives_up && !batch.doomed => batch.in_flight = false,
+                Some(_) => lane.remove(op),
+                None => {}
             }
         }
     }
@@ -398,7 +434,12 @@ impl Producer {
             return;
         };
         if response.error_code == 0 {
-            self.producer_id = Some((response.producer_id.0, response.producer_epoch));
+            let (id, epoch) = (response.producer_id.0, response.producer_epoch);
+            self.producer_id = Some((id, epoch));
+            out.facts.push(Fact::ProducerId {
+                id,
+                asked: reply.sent_at,
+            });
         } else {
             self.retry_at = Some(self.desk.dice.later(now, 20, 200));
         }
@@ -428,7 +469,7 @@ impl Producer {
             broken |= self.settle(now, (*spot, *op), (code, base_offset), out);
         }
         if broken {
-            self.renew();
+            self.bump();
         }
     }
 
@@ -453,8 +494,16 @@ impl Producer {
             return false;
         };
         batch.in_flight = false;
+        if batch.doomed {
+            self.settle_doomed((spot, op), end, out);
+            return false;
+        }
+        batch.failed |= !matches!(next, Next::Settled) && code != REQUEST_TIMED_OUT;
         match next {
-            Next::Settled => lane.remove(op),
+            Next::Settled => {
+                lane.remove(op);
+                self.try_doomed(now, spot, out);
+            }
             Next::Retry => {
                 self.desk.refresh(now);
                 self.retry_soon(now, 10, 200);
@@ -506,10 +555,11 @@ impl Actor for Producer {
             (true, true) => None,
         };
         let retry = retry.filter(|_| !lacks_id || (!self.asked_for_id && self.desk.may_begin()));
-        let expiry = self.lanes.iter().flat_map(|lane| &lane.pending);
-        let expiry = expiry
-            .filter(|batch| !batch.in_flight)
-            .map(|batch| Mono(batch.since.0 + self.manner.delivery_ns))
+        let (patience, ends) = (self.manner.delivery_ns, self.desk.is_winding_down());
+        let pending = self.lanes.iter().flat_map(|lane| &lane.pending);
+        let pending = pending.filter(|batch| !batch.in_flight);
+        let expiry = pending
+            .filter_map(|batch| expiry(batch, patience, ends))
             .min();
         [self.desk.deadline(), next, retry, expiry]
             .into_iter()
@@ -536,6 +586,13 @@ impl Actor for Producer {
     }
 }
 
+/// When a batch is given up. Once all is well again that is never, if no error speaks against it.
+fn expiry(batch: &Pending, patience: u64, all_is_well: bool) -> Option<Mono> {
+    let at = Mono(batch.since.0 + patience);
+    (batch.failed || !all_is_well).then_some(at)
+}
+
+const REQUEST_TIMED_OUT: i16 = 7;
 /// First version with record batches of the one format that there is.
 const FIRST_WITH_BATCHES: i16 = 3;
 const FIRST_WITH_ZSTD: i16 = 7;

@@ -242,7 +242,7 @@ fn everything_in_flight_is_sent_again_in_order_after_the_link_broke() {
 }
 
 #[test]
-fn a_producer_out_of_sequence_comes_back_under_a_new_id() {
+fn a_producer_out_of_sequence_begins_anew() {
     let mut bench = Bench::new(Kind::Idempotent, 3);
     bench.producer.manner.most_in_flight = 1;
     bench.until_asked(1);
