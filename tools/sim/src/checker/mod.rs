@@ -99,7 +99,8 @@ impl Checker {
                 self.owners.wiped();
                 self.commits.wiped(at);
             }
-            Happening::Fault(_) | Happening::Serves { .. } | Happening::Healed => {}
+            Happening::Serves { .. } => self.records.started(),
+            Happening::Fault(_) | Happening::Healed => {}
         }
     }
 

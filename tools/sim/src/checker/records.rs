@@ -127,9 +127,9 @@ impl Records {
         }
     }
 
-    /// What is damaged in a partition without a journal looks like its torn end: a start cuts off all
-    /// that lies behind it, as Kafka's does.
-    fn cut_damaged(&mut self) {
+    /// A process came up. What is damaged in a partition without a journal looks like its torn end: a
+    /// start cuts off all that lies behind it, as Kafka's does.
+    pub(super) fn started(&mut self) {
         if !self.logs.values().any(|log| log.damaged && log.lazy) {
             return;
         }
@@ -229,7 +229,6 @@ impl Records {
         for log in self.logs.values_mut() {
             log.starts.restart(self.now, log.deleted);
         }
-        self.cut_damaged();
     }
 
     pub(super) fn end_read(

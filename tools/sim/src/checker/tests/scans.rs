@@ -142,7 +142,12 @@ fn a_power_cut_takes_a_suffix_of_what_is_flushed_now_and_then() {
         ("power\n. scan a-0 0..2: 0=u 1=v", None),
         ("power\n. scan a-0 0..0:", None),
         ("crash\n. scan a-0 0..2: 0=u 1=v", Some(Rule::EndWentBack)),
-        ("damaged a-0\ncrash\n. scan a-0 0..2: 0=u 1=v", None),
+        ("damaged a-0\ncrash\nserves\n. scan a-0 0..2: 0=u 1=v", None),
+        ("crash\ndamaged a-0\nserves\n. scan a-0 0..2: 0=u 1=v", None),
+        (
+            "damaged a-0\ncrash\n. scan a-0 0..2: 0=u 1=v",
+            Some(Rule::EndWentBack),
+        ),
         (
             "damaged a-0\n. scan a-0 0..2: 0=u 1=v",
             Some(Rule::EndWentBack),

@@ -57,6 +57,7 @@ impl Line<'_> {
         let happening = match self.words[0] {
             "power" => Happening::Died { power: true },
             "crash" => Happening::Died { power: false },
+            "serves" => Happening::Serves { life: 2 },
             "wiped" => Happening::Wiped,
             "damaged" => Happening::Damaged(place(self.words[1])),
             "topic" => return Event::Fact(self.topic()),
