@@ -64,14 +64,7 @@ def stopped_directory(
 ) -> Iterator[tuple[Path, RecordingProducer]]:
     """Filled, and stopped in peace."""
     with scratch(request.session, tmp_path_factory, "stopped") as root:
-        broker = ChronikBroker(root, PROPERTIES)
-        broker.start()
-        # A life before leaves the second generation of the checkpoint.
-        broker.kill9()
-        broker.start()
-        producer = fill(broker)
-        broker.stop()
-        yield broker.data_dir, producer
+        yield _filled(root, ChronikBroker.stop)
 
 
 @pytest.fixture(scope="session")
@@ -80,13 +73,18 @@ def killed_directory(
 ) -> Iterator[tuple[Path, RecordingProducer]]:
     """Filled, and killed once all was acknowledged."""
     with scratch(request.session, tmp_path_factory, "killed") as root:
-        broker = ChronikBroker(root, PROPERTIES)
-        broker.start()
-        broker.kill9()
-        broker.start()
-        producer = fill(broker)
-        broker.kill9()
-        yield broker.data_dir, producer
+        yield _filled(root, ChronikBroker.kill9)
+
+
+def _filled(root: Path, end: Callable[[ChronikBroker], None]) -> tuple[Path, RecordingProducer]:
+    broker = ChronikBroker(root, PROPERTIES)
+    broker.start()
+    # A life before leaves the second generation of the checkpoint.
+    broker.kill9()
+    broker.start()
+    producer = fill(broker)
+    end(broker)
+    return broker.data_dir, producer
 
 
 @pytest.fixture
