@@ -167,13 +167,16 @@ impl OpenFrame {
     }
 }
 
-/// A buffer whose first byte lies on a [`FRAME_ALIGNMENT`] boundary, as direct writes need it.
+/// A buffer whose first byte lies on a [`FRAME_ALIGNMENT`] boundary, as direct writes need it. Its size
+/// does not depend on where it lies: that decides where frames end.
 fn aligned_chunk(bytes: usize) -> BytesMut {
-    let mut chunk =
-        BytesMut::with_capacity(bytes.next_multiple_of(FRAME_ALIGNMENT) + FRAME_ALIGNMENT);
+    let bytes = bytes.next_multiple_of(FRAME_ALIGNMENT);
+    let mut chunk = BytesMut::with_capacity(bytes + FRAME_ALIGNMENT);
     let gap = chunk.as_ptr().align_offset(FRAME_ALIGNMENT);
     chunk.resize(gap, 0);
-    chunk.split_off(gap)
+    let mut aligned = chunk.split_off(gap);
+    drop(aligned.split_off(bytes));
+    aligned
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub(super) struct Records {
     /// Acknowledged without an offset.
     pub(super) unplaced: Vec<BatchId>,
     power_cuts: Vec<Mono>,
+    /// When a process died last.
+    died_at: Mono,
     /// What the world says is synced of partitions flushed now and then.
     synced: FxHashMap<Place, i64>,
 }
@@ -226,6 +228,7 @@ impl Records {
     /// A process died: a deletion that was shown to readers, but not acknowledged, may not have
     /// reached the disk.
     pub(super) fn died(&mut self) {
+        self.died_at = self.now;
         for log in self.logs.values_mut() {
             log.starts.restart(self.now, log.deleted);
         }
@@ -304,7 +307,10 @@ impl Records {
             return Err(self.broken(Rule::StartWentBack, what));
         }
         self.check_asked(place, start)?;
-        self.log(place).starts.raise(now, start);
+        // An answer of a process that died since may tell of a start that did not reach the disk.
+        if asked >= self.died_at {
+            self.log(place).starts.raise(now, start);
+        }
         Ok(())
     }
 

@@ -512,8 +512,11 @@ impl Producer {
             Next::Sequence if has_older => self.retry_soon(now, 0, 20),
             Next::Sequence => {
                 let plan = self.desk.catalog.topics().get(spot.plan);
-                if plan.is_some_and(|plan| plan.safety == Safety::Durable) {
-                    let sequence = lane.find(op).and_then(|batch| batch.sequence);
+                let sequence = lane.find(op).and_then(|batch| batch.sequence);
+                // A producer that a partition does not know may begin anywhere, so what was sent behind its
+                // first batch is taken where the first itself found no space.
+                let first = sequence.is_some_and(|(_, _, number)| number == 0);
+                if !first && plan.is_some_and(|plan| plan.safety == Safety::Durable) {
                     let what = format!(
                         "Produce answers with error {code} where all before {sequence:?} of \
                          {:?} is acknowledged",
