@@ -1,6 +1,7 @@
 """What clients rely on below their libraries: versions, order of answers, and errors instead of closed sockets."""
 
 import os
+import socket
 import struct
 
 import pytest
@@ -16,6 +17,7 @@ UNKNOWN_TOPIC_OR_PARTITION = 3
 PRODUCE_VERSION = 3
 CRC_OFFSET = 17
 REQUEST_TIMEOUT_MS = 10_000
+CLOSE_DEADLINE_S = 20.0
 # Ends the header of version 2, which ApiVersions uses from its version 3 on.
 NO_TAGGED_FIELDS = b"\x00"
 
@@ -178,3 +180,16 @@ def test_garbage_closes_its_own_connection_only(broker: Broker, kind: str):
         bystander.send(API_VERSIONS, 0, 2)
         assert bystander.receive()[0] == 2
     assert wire.api_versions(broker.port)
+
+
+@pytest.mark.parametrize("answered_first", [False, True])
+def test_a_connection_that_its_client_ends_is_closed(broker: Broker, answered_first: bool):
+    """Whether the end comes with the last request or behind its answer; nothing else would tell of it later."""
+    for _ in range(100):
+        with socket.create_connection(("127.0.0.1", broker.port), timeout=CLOSE_DEADLINE_S) as client:
+            client.sendall(wire.request(API_VERSIONS, 0, 7))
+            if answered_first:
+                assert client.recv(4)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(4_096):
+                pass
