@@ -25,8 +25,8 @@ pub(super) struct Tally {
     pub(super) twice: u64,
     pub(super) failures: Vec<Failure>,
     pub(super) counters: BTreeMap<&'static str, u64>,
-    /// Fewest operations of a seed.
-    pub(super) fewest: Option<u64>,
+    /// Fewest operations of a seed, and the seed.
+    pub(super) fewest: Option<(u64, u64)>,
     steps: u64,
     simulated: Duration,
     busy: Duration,
@@ -47,7 +47,8 @@ impl Tally {
             *self.counters.entry(name).or_default() += count;
         }
         let operations = report.counters.get("operations").copied().unwrap_or(0);
-        self.fewest = Some(self.fewest.map_or(operations, |it| it.min(operations)));
+        let candidate = (operations, report.seed);
+        self.fewest = Some(self.fewest.map_or(candidate, |it| it.min(candidate)));
         if let Some(violation) = &report.violation {
             self.failures.push(Failure {
                 seed: report.seed,
@@ -87,11 +88,11 @@ impl Tally {
             self.speed(),
             per_core,
         );
+        let (fewest, weakest) = self.fewest.unwrap_or_default();
         println!(
-            "{} steps; at least {} operations in each seed; {} seeds run twice; combined trace hash \
-             {:016x}",
+            "{} steps; at least {fewest} operations in each seed (seed {weakest}); {} seeds run twice; \
+             combined trace hash {:016x}",
             self.steps,
-            self.fewest.unwrap_or(0),
             self.twice,
             self.hash
         );
@@ -109,7 +110,8 @@ impl Tally {
             "violations": failures.collect::<Vec<_>>(),
             "not_exercised": self.not_exercised(),
             "counters": self.counters,
-            "fewest_operations": self.fewest,
+            "fewest_operations": self.fewest.map(|(operations, _)| operations),
+            "fewest_operations_seed": self.fewest.map(|(_, seed)| seed),
             "steps": self.steps,
             "simulated_seconds": self.simulated.as_secs_f64(),
             "core_seconds": self.busy.as_secs_f64(),
