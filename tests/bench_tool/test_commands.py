@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from benching import BOUND_MISSED, OK, Bench, bench, wait_for_csv_line
+from benching import BOUND_MISSED, OK, Bench, bench, wait_for_records
 
 from clients.harness import Broker, ChronikBroker, free_port
 
@@ -55,7 +55,7 @@ def test_a_day_is_ended_early_with_a_report(broker: Broker, tmp_path):
     command = "--duration 24h --message-count 0 --acks -1 --partitions 10 --concurrency 64"
     seconds = tmp_path / "seconds.csv"
     run = Bench(*command.split(), "-b", broker.bootstrap, "--csv", seconds)
-    wait_for_csv_line(seconds)
+    wait_for_records(seconds)
     run.interrupt()
     ended = run.wait().expect(OK)
     assert rate_of(ended.out) > 0 and "0 failed" in ended.out

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from benching import OK, Bench, bench, measured, wait_for_csv_line
+from benching import OK, Bench, bench, measured, wait_for_records
 
 from clients.harness import Broker
 from clients.reading import create_topic
@@ -87,7 +87,7 @@ def test_records_that_had_to_wait_to_be_sent_count_their_wait(new_broker, topic:
     load = ["--topic", topic, "--partitions", 1, "--driver", driver, "--rate", 200, "-d", "4s", "--warmup", 0]
     # One in flight: a sender that counts from when it really sends would show one slow record in all.
     run = Bench("-b", broker.bootstrap, *load, "-c", 1, "--csv", seconds, "--json", result)
-    wait_for_csv_line(seconds)
+    wait_for_records(seconds)
     os.kill(broker.pid, signal.SIGSTOP)
     time.sleep(1)  # The length of the pause is what is tested.
     os.kill(broker.pid, signal.SIGCONT)

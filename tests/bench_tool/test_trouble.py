@@ -5,7 +5,7 @@ import signal
 import socket
 
 import pytest
-from benching import BOUND_MISSED, OK, UNREACHABLE, USAGE, Bench, bench, wait_for_csv_line
+from benching import BOUND_MISSED, OK, UNREACHABLE, USAGE, Bench, bench, wait_for_records
 
 from clients.harness import Broker, ChronikBroker, free_port
 from clients.reading import create_topic
@@ -90,7 +90,7 @@ def test_a_server_that_dies_in_the_middle(new_broker, topic: str, tmp_path, shap
     seconds = tmp_path / "seconds.csv"
     load = ["-b", broker.bootstrap, "--topic", topic, "-d", "1h", "-c", 8, "--timeout", f"{TIMEOUT_S}s"]
     run = Bench(*load, *shape, "--csv", seconds)
-    wait_for_csv_line(seconds)
+    wait_for_records(seconds)
     os.kill(broker.pid, how)
     try:
         ended = run.wait().expect(UNREACHABLE)

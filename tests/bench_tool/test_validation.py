@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from benching import FAILED, OK, Bench, bench, wait_for_csv_line, wait_for_records
+from benching import FAILED, OK, Bench, bench, wait_for_records
 from confluent_kafka import TopicPartition
 
 from clients.harness import Broker
@@ -38,7 +38,7 @@ def test_a_record_that_was_deleted_is_missed(broker: Broker, topic: str, tmp_pat
     seconds = tmp_path / "seconds.csv"
     load = ["-b", broker.bootstrap, "--topic", topic, "-d", "1h", "-c", 4, "--driver", driver]
     run = Bench(*load, "--validate", "--csv", seconds)
-    wait_for_csv_line(seconds)
+    wait_for_records(seconds)
     client = admin(broker.bootstrap)
     (deleted,) = client.delete_records([TopicPartition(topic, 0, 1)]).values()
     deleted.result(ADMIN_DEADLINE_S)
@@ -57,7 +57,7 @@ def test_nothing_is_lost_over_a_kill(new_broker, topic: str, tmp_path):
     seconds = tmp_path / "seconds.csv"
     load = ["-b", broker.bootstrap, "--topic", topic, "-d", "1h", "-c", 64, "--timeout", "60s"]
     run = Bench(*load, "--validate", "--idempotent", "--csv", seconds)
-    wait_for_csv_line(seconds)
+    wait_for_records(seconds)
     broker.kill9()
     broker.start()
     wait_for_records(seconds, after_line=len(seconds.read_text().splitlines()))

@@ -224,7 +224,16 @@ impl fmt::Debug for RaftConsensus {
 /// Checks what the library would panic about, and what it would not notice.
 fn recover(voters: Vec<u64>, recovered: Recovered) -> Result<RaftStorage, RecoveryError> {
     let snapshot = recovered.snapshot.unwrap_or(empty_snapshot());
-    let stored = recovered.hard_state.unwrap_or_default();
+    let stored = match recovered.hard_state {
+        Some(stored) => stored,
+        // What a lone voter ever promised, its entries show. One of several does not guess: it may have
+        // given its vote in a term of which it knows nothing any more.
+        None if voters.len() == 1 => HardState {
+            term: (recovered.entries.back()).map_or(snapshot.term, |last| last.term),
+            ..HardState::default()
+        },
+        None => HardState::default(),
+    };
     let mut last = (snapshot.index, snapshot.term);
     let mut entries = VecDeque::new();
     for entry in recovered

@@ -259,11 +259,11 @@ fn read_marker(found: &[u8], start: &JournalStart) -> Option<CleanStop> {
 }
 
 impl Checkpoint {
-    /// This checkpoint, rebuilt, in the place behind an older one that was found.
+    /// This checkpoint, rebuilt, in the place behind an older one that was found. The older one's vote
+    /// is not taken over: another may have been given since.
     fn after(mut self, older: &Self) -> Self {
         self.generation = older.generation;
         self.next_log_id = self.next_log_id.max(older.next_log_id);
-        self.vote = older.vote;
         self
     }
 }

@@ -263,6 +263,9 @@ pub enum Happening {
     /// Bytes of this partition were damaged on its only disk: reads of them may fail from now on, but
     /// may not lie.
     Damaged(Place),
+    /// A start finds its checkpoints damaged, and knows of the logs what their segments and the journal
+    /// tell: records that were deleted may be there again.
+    Rebuilt,
     /// A start does not find what a failed sync had left in memory: what was not synced is at risk.
     Forgotten,
     /// All that was ever stored is gone with its disk.

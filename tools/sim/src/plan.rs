@@ -30,6 +30,9 @@ pub enum FaultKind {
     Slow,
     /// A byte of a sealed segment turns over.
     Rot,
+    /// A checkpoint can not be written, or one or both of those there are is found damaged by the next
+    /// start, for which the process dies at once.
+    Checkpoint,
     /// One read returns what lies elsewhere.
     Misdirect,
     /// Connections are reset, with any part of what was under way.
@@ -50,7 +53,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind with its name.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::Crash, "crash"),
         (Self::Power, "power"),
         (Self::Torn, "torn"),
@@ -60,6 +63,7 @@ impl FaultKind {
         (Self::Full, "full"),
         (Self::Slow, "slow"),
         (Self::Rot, "rot"),
+        (Self::Checkpoint, "checkpoint"),
         (Self::Misdirect, "misdirect"),
         (Self::Reset, "reset"),
         (Self::Clog, "clog"),

@@ -104,6 +104,28 @@ fn producer_ids_and_topic_ids_are_not_given_twice() {
 }
 
 #[test]
+fn only_a_lone_voter_goes_on_without_its_hard_state() {
+    let mut live = busy(SnapshotPolicy {
+        entries: 50,
+        bytes: u64::MAX,
+        interval_ms: None,
+    });
+    live.disk.hard_state = None;
+    let mut again = Node::open(config(3), live.disk.clone()).unwrap();
+    again.flush();
+    assert_eq!(again.describe(), live.describe());
+    let several = ControllerConfig {
+        voters: vec![NodeId(0), NodeId(1), NodeId(2)],
+        ..config(3)
+    };
+    let error = Node::open(several, live.disk).map(drop).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "entry 51 of the metadata log has the impossible term 1"
+    );
+}
+
+#[test]
 fn damage_is_refused() {
     let check = |damage: fn(&mut Disk), expected: &str| {
         let mut disk = busy(SnapshotPolicy {
@@ -131,10 +153,6 @@ fn damage_is_refused() {
     check(
         |disk| disk.entries[1].data = vec![9].into(),
         "entry 52 of the metadata log: record batch",
-    );
-    check(
-        |disk| disk.hard_state = None,
-        "entry 51 of the metadata log has the impossible term 1",
     );
     check(
         |disk| disk.snapshot.as_mut().unwrap().index = 49,

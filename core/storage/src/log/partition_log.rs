@@ -470,6 +470,12 @@ impl PartitionLog {
         }
     }
 
+    /// The file of the active segment, if that is all there is and nothing was written to it.
+    pub(crate) fn unwritten_file(&self) -> Option<FileKey> {
+        let active = self.segments.back().filter(|_| self.segments.len() == 1)?;
+        (active.written_bytes == 0).then(|| self.file_of(active.id()))
+    }
+
     /// What readers of a segment may expect of its offsets.
     #[must_use]
     pub fn offsets_of(&self, segment: &Segment) -> Offsets {

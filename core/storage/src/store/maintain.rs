@@ -166,6 +166,7 @@ impl LogStore {
             return;
         };
         let Some(generation) = replaced_by else {
+            self.keep_a_file(log_id);
             for file in files {
                 self.request(DiskOp::RemoveSegment { file }, Pending::Chore);
             }
@@ -183,6 +184,23 @@ impl LogStore {
                 Pending::Superseded { log_id },
             );
         }
+    }
+
+    /// Where nothing is left but an active segment without records, its empty file is all that tells
+    /// where the log ends if the checkpoints are lost: offsets are not to begin at 0 again.
+    fn keep_a_file(&mut self, log_id: LogId) {
+        let log = self.slot_of(log_id).and_then(|slot| self.log(slot));
+        let Some(file) = log.and_then(PartitionLog::unwritten_file) else {
+            return;
+        };
+        let create = DiskOp::Write {
+            file: file.clone(),
+            position: 0,
+            buffers: Vec::new(),
+            urgent: false,
+        };
+        self.request(create, Pending::Chore);
+        self.request(DiskOp::Sync { file }, Pending::Chore);
     }
 
     /// A file that compaction has replaced is gone. What is left of it after a failure is found

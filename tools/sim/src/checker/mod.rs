@@ -93,6 +93,7 @@ impl Checker {
                 }
             }
             Happening::Forgotten => self.records.power_cut(),
+            Happening::Rebuilt => self.records.rebuilt(),
             Happening::Damaged(place) => self.damaged(*place),
             Happening::Wiped => {
                 self.records.wiped();

@@ -234,6 +234,14 @@ impl Records {
         }
     }
 
+    /// The checkpoints were lost, and with them what says of deletions that the journal has forgotten.
+    pub(super) fn rebuilt(&mut self) {
+        for log in self.logs.values_mut() {
+            log.deleted = 0;
+            log.starts.restart(self.now, 0);
+        }
+    }
+
     pub(super) fn end_read(
         &mut self,
         place: Place,

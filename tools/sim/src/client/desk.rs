@@ -43,7 +43,7 @@ pub struct Terms {
     pub broker: BrokerId,
     /// The run's topics.
     pub topics: Topics,
-    /// Requests that it may send before it begins nothing new.
+    /// Requests by which it sets its pace. A run without enough of them goes on, and everybody in it.
     pub budget: u64,
     /// When its think times should have used the budget up.
     pub until: Mono,
@@ -107,8 +107,8 @@ impl<A> Desk<A> {
 
     /// Whether new work may begin.
     #[must_use]
-    pub fn may_begin(&self) -> bool {
-        !self.winding_down && self.connection.operations() < self.budget
+    pub const fn may_begin(&self) -> bool {
+        !self.winding_down
     }
 
     /// Whether the end of the run was announced.
@@ -139,7 +139,7 @@ impl<A> Desk<A> {
             .min()
     }
 
-    /// When to do the next thing, so that the budget lasts as long as the run.
+    /// When to do the next thing, so that the budget lasts as long as the run; behind its end, at once.
     pub fn think(&mut self, now: Mono) -> Mono {
         let left = self.budget.saturating_sub(self.operations()).max(1);
         let time = self.until.0.saturating_sub(now.0);

@@ -5,10 +5,11 @@ use chronik_model::rng::Rng;
 use chronik_model::{Mono, TopicId};
 use chronik_node::ShardInput;
 use chronik_sim_disk::{Action, Failure, Fault as DiskFault, SimDisk};
+use chronik_storage::checkpoint::CHECKPOINT_PATHS;
 use chronik_storage::disk::DiskErrorKind;
 
 use super::node::From;
-use super::{Ambush, Host, State, Wanted};
+use super::{Ambush, Damaged, Host, State, Wanted};
 use crate::history::{Happening, Place};
 use crate::plan::{Fault, FaultKind};
 use crate::world::{Event, Stage};
@@ -37,6 +38,7 @@ impl Host {
                 self.ends(stage, until, number);
             }
             FaultKind::Rot => return self.rot(stage, &mut rng),
+            FaultKind::Checkpoint => return self.harm_checkpoint(stage, &fault, &mut rng),
             FaultKind::Misdirect => self.misdirect(&mut rng),
             FaultKind::Reset => {
                 let id = self.id;
@@ -60,6 +62,7 @@ impl Host {
             FaultKind::Wipe => {
                 self.die(stage, true, fault.lasts_ns, &mut rng);
                 self.disk = SimDisk::default();
+                self.damaged = None;
                 stage.happened(Happening::Wiped);
             }
         }
@@ -81,6 +84,7 @@ impl Host {
             | FaultKind::Journal
             | FaultKind::Io
             | FaultKind::Rot
+            | FaultKind::Checkpoint
             | FaultKind::Misdirect
             | FaultKind::Reset
             | FaultKind::Clog
@@ -159,6 +163,40 @@ impl Host {
         self.disk.faults().once.push(fault);
     }
 
+    /// The next checkpoint can not be written, or what the next start finds of them is damaged.
+    fn harm_checkpoint(&mut self, stage: &mut Stage, fault: &Fault, rng: &mut Rng) -> bool {
+        if rng.below(2) == 0 {
+            let action = [Action::Write, Action::Sync, Action::Rename][draw(rng, 3)];
+            let fault = DiskFault {
+                prefix: "checkpoint.",
+                suffix: "",
+                ..DiskFault::on_segment(action, failure(rng))
+            };
+            self.disk.faults().once.push(fault);
+            return true;
+        }
+        if self.damaged == Some(Damaged::Segments) {
+            return false;
+        }
+        let chosen = match draw(rng, 3) {
+            2 => &CHECKPOINT_PATHS[..],
+            one => &CHECKPOINT_PATHS[one..=one],
+        };
+        let mut damaged = false;
+        for chosen in chosen {
+            damaged |= self.disk.rot(rng, |path, _| path == *chosen).is_some();
+        }
+        if !damaged {
+            return false;
+        }
+        self.damaged = Some(Damaged::Checkpoints);
+        // A server that runs does not read them, and writes new ones before long.
+        if self.is_up() {
+            self.die(stage, false, fault.lasts_ns, rng);
+        }
+        true
+    }
+
     /// One reading at a time: when both readings of a batch go the same way astray, nothing tells, as a
     /// batch does not name its partition.
     fn misdirect(&mut self, rng: &mut Rng) {
@@ -201,12 +239,16 @@ impl Host {
     }
 
     fn rot(&mut self, stage: &mut Stage, rng: &mut Rng) -> bool {
+        if self.damaged == Some(Damaged::Checkpoints) {
+            return false;
+        }
         let sealed = sealed_segments(&self.disk);
         let rotten = self
             .disk
             .rot(rng, |path, _| sealed.iter().any(|it| it == path));
         let place = rotten.and_then(|(path, _)| place_of(&path));
         if let Some(place) = place {
+            self.damaged = Some(Damaged::Segments);
             stage.happened(Happening::Damaged(place));
         }
         place.is_some()

@@ -7,7 +7,7 @@ use chronik_storage::recovery::RecoveryReport;
 
 use super::node::{Moment, Node};
 use super::start::{self, Machines};
-use super::{Ambush, Host, HostEvent, State, Wanted};
+use super::{Ambush, Damaged, Host, HostEvent, State, Wanted};
 use crate::checker::{Rule, Violation};
 use crate::history::Happening;
 use crate::world::{Event, Note, Stage};
@@ -81,6 +81,10 @@ impl Host {
         self.count_recovery(stage, &machines.report);
         for line in &machines.report.warnings {
             stage.note(Note::Says(self.id, line.as_str().into()));
+        }
+        let damaged = self.damaged == Some(Damaged::Checkpoints);
+        if machines.report.rebuilt && damaged {
+            stage.happened(Happening::Rebuilt);
         }
         let delays = self.delays();
         let (node, wanted) = Node::new(machines, &self.setup, delays);

@@ -67,6 +67,16 @@ pub struct Host {
     ambush: Option<Ambush>,
     /// Somebody will replace it, as its directory is offline.
     replacing: bool,
+    /// What of the disk was damaged. A start without checkpoints reads every segment, and cuts a log
+    /// where it is damaged; so only one of the two is, as there is one copy of each.
+    damaged: Option<Damaged>,
+}
+
+/// What a disk damages in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damaged {
+    Segments,
+    Checkpoints,
 }
 
 /// A crash in the middle of something.
@@ -105,6 +115,7 @@ impl Host {
             product_rng: seed.stream(Purpose::Product, id.0),
             ambush: None,
             replacing: false,
+            damaged: None,
         }
     }
 

@@ -69,7 +69,7 @@ fn is_in(rng: &mut Rng, kind: FaultKind) -> bool {
         FaultKind::Crash | FaultKind::Power => 100,
         FaultKind::Wipe => 3,
         FaultKind::Rot => 15,
-        FaultKind::Misdirect => 25,
+        FaultKind::Checkpoint | FaultKind::Misdirect => 25,
         FaultKind::Torn
         | FaultKind::Fsync
         | FaultKind::Journal

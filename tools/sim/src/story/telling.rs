@@ -15,6 +15,9 @@ pub(super) fn happening(names: &Names, happening: &Happening) -> String {
         }
         Happening::Serves { life } => format!("the broker serves, in its life {life}"),
         Happening::Damaged(place) => format!("bytes of {} are damaged", names.place(*place)),
+        Happening::Rebuilt => {
+            "the checkpoints are damaged: deleted records may be there again".to_owned()
+        }
         Happening::Forgotten => "what was not synced may be forgotten".to_owned(),
         Happening::Wiped => "the disk is replaced by an empty one".to_owned(),
         Happening::Healed => "all is healed; what is left has to come to its end".to_owned(),
@@ -34,6 +37,7 @@ fn fault(fault: &Fault) -> String {
         FaultKind::Full => "the disk is full",
         FaultKind::Slow => "the disk is slow",
         FaultKind::Rot => "a byte of a sealed segment turns over",
+        FaultKind::Checkpoint => "a checkpoint is damaged, or is not to be written",
         FaultKind::Misdirect => "a read is to return what lies elsewhere",
         FaultKind::Reset => "connections are reset",
         FaultKind::Clog => "bytes on the network stand still",

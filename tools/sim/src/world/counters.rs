@@ -87,6 +87,7 @@ const fn fault_name(kind: FaultKind) -> &'static str {
         FaultKind::Full => "fault-full",
         FaultKind::Slow => "fault-slow",
         FaultKind::Rot => "fault-rot",
+        FaultKind::Checkpoint => "fault-checkpoint",
         FaultKind::Misdirect => "fault-misdirect",
         FaultKind::Reset => "fault-reset",
         FaultKind::Clog => "fault-clog",

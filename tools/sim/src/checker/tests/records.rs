@@ -260,6 +260,16 @@ fn ends_and_starts_never_move_back() {
             Some(Rule::StartUnasked),
         ),
         ("d1 deleting a-0 -1\nd1 deleted a-0 3", None),
+        // Deletions go with the checkpoints, offsets do not.
+        (
+            "d1 deleting a-0 2\nd1 deleted a-0 2\ncrash\nc1 reads a-0 2 start=0: 2=w",
+            Some(Rule::StartWentBack),
+        ),
+        (
+            "d1 deleting a-0 2\nd1 deleted a-0 2\ncrash\nrebuilt\nc1 reads a-0 1 start=0: 1=v 2=w",
+            None,
+        ),
+        ("crash\nrebuilt\n. end a-0 2", Some(Rule::EndWentBack)),
         // Shown, but not acknowledged: it need not outlive the process, however late the answer comes.
         (
             "d1 deleting a-0 2\nc1 reads a-0 2 start=2: 2=w\nc2 reads a-0 2 start=0: 2=w",

@@ -59,6 +59,7 @@ impl Line<'_> {
             "crash" => Happening::Died { power: false },
             "serves" => Happening::Serves { life: 2 },
             "wiped" => Happening::Wiped,
+            "rebuilt" => Happening::Rebuilt,
             "damaged" => Happening::Damaged(place(self.words[1])),
             "topic" => return Event::Fact(self.topic()),
             _ => return Event::Fact(self.fact()),
