@@ -6,6 +6,7 @@ use chronik_model::ids::base_url_decode_16;
 use chronik_model::{LogId, Offset, PartitionIndex, TopicId, TopicPartition};
 
 use super::plan::{LogPlan, Plans};
+use super::recovering::rewrite;
 use super::scan::{Scan, segment_files};
 use super::{DirectoryShape, RecoveryReport, first_checkpoint};
 use crate::checkpoint::{Checkpoint, LogCheckpoint};
@@ -108,8 +109,11 @@ fn scan(
     };
     scan.extend(disk, &mut log)?;
     for (id, _) in &files {
-        if log.segment(*id).is_some() {
-            disk.sync(&log.file_of(*id).log_path())?;
+        if let Some(segment) = log.segment(*id) {
+            let path = log.file_of(*id).log_path();
+            // Nothing tells how much of it was ever synced.
+            rewrite(disk, &path, 0..segment.bytes)?;
+            disk.sync(&path)?;
         }
     }
     if !files.is_empty() {

@@ -490,7 +490,7 @@ impl Recovering {
 
 /// Writes a part of a file once more. A sync that failed in the life before has left its pages clean:
 /// they can be read, but another sync would pass over them.
-fn rewrite(disk: &mut dyn Disk, path: &str, part: Range<u64>) -> Result<(), DiskError> {
+pub(super) fn rewrite(disk: &mut dyn Disk, path: &str, part: Range<u64>) -> Result<(), DiskError> {
     let mut position = part.start;
     while position < part.end {
         let left = usize::try_from(part.end - position).unwrap_or(WRITE_BYTES);

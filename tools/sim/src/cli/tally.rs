@@ -87,9 +87,7 @@ impl Tally {
         println!(
             "{} steps; at least {fewest} operations in each seed (seed {weakest}); {} seeds run twice; \
              combined trace hash {:016x}",
-            self.steps,
-            self.twice,
-            self.hash
+            self.steps, self.twice, self.hash
         );
     }
 

@@ -1,11 +1,12 @@
 //! Checkpoints, markers and what they remember (rules J7, J11, J14, J15).
 
-use chronik_model::Offset;
 use chronik_model::ids::base64_url;
+use chronik_model::{Mono, Now, Offset};
 use chronik_sim_disk::{Crash, SimDisk};
 use chronik_storage::checkpoint::CHECKPOINT_PATHS;
 use chronik_storage::disk::Disk;
 use chronik_storage::journal::replay::ReplayError;
+use chronik_storage::log::LogConfig;
 use chronik_storage::recovery::{CLEAN_SHUTDOWN_PATH, DirectoryShape, recover};
 
 use super::{DURABLE, Story, filled, start};
@@ -78,6 +79,45 @@ fn j7_a_log_that_is_lost_ends_behind_its_start() {
     log.failed = Some("lost".to_owned());
     let mut disk = story.shell.disk.clone();
     disk.plant(checkpoint.path(), &checkpoint.encode());
+    story.shell = start(disk).unwrap();
+    let log = story.of(id);
+    assert_eq!((log.log_start, log.log_end), (Offset(3), Offset(3)));
+}
+
+#[test]
+fn j7_an_emptied_log_goes_on_where_it_ended_without_checkpoints() {
+    let mut story = Story::new();
+    let id = story.log(DURABLE);
+    for _ in 0..3 {
+        story.append(id, 1000);
+    }
+    story.commit();
+    story.crash(Crash::Power);
+    let slot = story.shell.slot_of(id).unwrap();
+    let config = LogConfig {
+        retention_ms: Some(1),
+        ..story.of(id).config.clone()
+    };
+    story.shell.store.configure(slot, config);
+    let now = Now {
+        mono: Mono(0),
+        wall_ms: i64::MAX,
+    };
+    story.shell.store.retain(slot, now);
+    story.drain();
+    assert_eq!(story.of(id).log_start, Offset(3));
+    // The journal comes to have nothing of the log.
+    let other = story.log(DURABLE);
+    for _ in 0..=SHAPE.journal_files {
+        story.append(other, 100);
+        story.commit();
+        story.crash(Crash::Power);
+    }
+    let mut disk = story.shell.disk.clone();
+    for path in CHECKPOINT_PATHS {
+        disk.remove(path).unwrap();
+    }
+    disk.sync_directory("").unwrap();
     story.shell = start(disk).unwrap();
     let log = story.of(id);
     assert_eq!((log.log_start, log.log_end), (Offset(3), Offset(3)));
