@@ -111,6 +111,7 @@ pub fn recover(disk: &mut dyn Disk, shape: &DirectoryShape) -> Result<Recovered,
     for log in &checkpoint.logs {
         replayer.restore(disk, log, report.rebuilt)?;
     }
+    replayer.open_new(disk)?;
     let replayed = replay.run(disk, checkpoint.start, &mut |disk, log_id, operation| {
         replayer.apply(disk, log_id, &operation)
     })?;

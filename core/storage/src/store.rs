@@ -316,7 +316,9 @@ impl LogStore {
     }
 
     /// Takes in a log that recovery found.
-    pub fn adopt(&mut self, log: PartitionLog) -> LogSlot {
+    pub fn adopt(&mut self, mut log: PartitionLog) -> LogSlot {
+        // The journal of the life before is not the one of this life.
+        log.unnamed = log.unwritten_file().is_some();
         let slot = self.free.pop().unwrap_or_else(|| {
             self.logs.push(None);
             LogSlot(u32::try_from(self.logs.len() - 1).unwrap_or(u32::MAX))
@@ -483,10 +485,10 @@ impl LogStore {
         let Some(log) = self.logs.get_mut(slot.index()).and_then(Option::as_mut) else {
             return;
         };
-        if log.opened {
+        if log.opened && !log.unnamed {
             return;
         }
-        log.opened = true;
+        (log.opened, log.unnamed) = (true, false);
         if mutant!(LogNotOpened) {
             return;
         }

@@ -191,6 +191,8 @@ pub struct PartitionLog {
     pub config: LogConfig,
     /// Whether the journal or a checkpoint knows what the log id means.
     pub opened: bool,
+    /// Whether only a checkpoint does, as there is no file and the journal has forgotten.
+    pub unnamed: bool,
     /// First offset that can be read.
     pub log_start: Offset,
     /// Offset of the next record.
@@ -249,6 +251,7 @@ impl PartitionLog {
             mode: Mode::Journaled,
             config,
             opened: false,
+            unnamed: false,
             log_start: start,
             log_end: start,
             committed_end: start,

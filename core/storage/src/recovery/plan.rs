@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chronik_model::{LogId, Offset, mutant};
+use chronik_model::{LogId, Offset, TopicPartition, mutant};
 
 use crate::checkpoint::CutCheckpoint;
 use crate::journal::{Operation, Replacement};
@@ -28,6 +28,8 @@ pub(super) struct LogPlan {
     pub(super) point: Option<(u32, RecoveryPoint)>,
     /// Highest log start since the last reset.
     pub(super) log_start: Option<Offset>,
+    /// What the log id means.
+    pub(super) opened: Option<(TopicPartition, String)>,
     /// The log is gone at the end.
     pub(super) deleted: bool,
     /// Largest generation that was journaled.
@@ -125,11 +127,23 @@ impl Plans {
                 log.log_start = log.log_start.max(Some(start_offset));
             }
             Operation::Delete => log.deleted = true,
-            Operation::Open { .. }
-            | Operation::Append { .. }
+            Operation::Open {
+                partition,
+                directory,
+            } => log.opened = Some((partition, directory.to_owned())),
+            Operation::Append { .. }
             | Operation::EpochStart { .. }
             | Operation::Vote { .. } => {}
         }
+    }
+
+    /// All logs of which the journal says what they are.
+    pub(super) fn opened(&self) -> Vec<(LogId, TopicPartition, String)> {
+        let opened = self.logs.iter().filter_map(|(log_id, plan)| {
+            let (partition, directory) = plan.opened.clone()?;
+            Some((*log_id, partition, directory))
+        });
+        opened.collect()
     }
 
     /// The plan of one log.

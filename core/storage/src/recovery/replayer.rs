@@ -82,6 +82,15 @@ impl Replayer {
         Ok(())
     }
 
+    /// Starts the logs that are in no checkpoint yet. The journal may say what a log is behind its
+    /// first records, so this comes before any of them.
+    pub(super) fn open_new(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        for (log_id, partition, directory) in self.plans.opened() {
+            self.open(disk, log_id, partition, &directory)?;
+        }
+        Ok(())
+    }
+
     fn insert(&mut self, recovering: Recovering) {
         self.batches += recovering.batches;
         self.logs.insert(recovering.log.log_id, recovering);
@@ -107,10 +116,6 @@ impl Replayer {
                 };
                 Ok(())
             }
-            Operation::Open {
-                partition,
-                directory,
-            } => self.open(disk, log_id, *partition, directory),
             Operation::Append {
                 base_offset,
                 last_offset,
@@ -128,7 +133,8 @@ impl Replayer {
                 Ok(())
             }
             // The plan has these already.
-            Operation::Delete
+            Operation::Open { .. }
+            | Operation::Delete
             | Operation::Truncate { .. }
             | Operation::Reset { .. }
             | Operation::LogStart { .. }

@@ -32,7 +32,21 @@ impl LogStore {
         self.trim = self.trim.max(Some(sequence));
         let slots: Vec<LogSlot> = self.slots().collect();
         for slot in slots {
+            self.name_again(slot);
             self.continue_trim(slot);
+        }
+    }
+
+    /// The journal is about to forget what the id of a log means. Where no file says it either, the
+    /// journal is told again before anything else of the log, or now if it has some of it already.
+    fn name_again(&mut self, slot: LogSlot) {
+        let log = self.log_mut(slot).filter(|log| log.opened);
+        let Some(log) = log.filter(|log| log.unwritten_file().is_some()) else {
+            return;
+        };
+        log.unnamed = true;
+        if log.written_end < log.log_end {
+            self.ensure_open(slot);
         }
     }
 
