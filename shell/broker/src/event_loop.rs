@@ -99,7 +99,7 @@ impl EventLoop {
         frontend: Frontend,
         counters: Arc<LoopCounters>,
     ) -> Self {
-        let touched = vec![false; hub.shard_count()];
+        let (touched, now) = (vec![false; hub.shard_count()], hub.clock.mono());
         Self {
             config,
             hub,
@@ -125,7 +125,7 @@ impl EventLoop {
             held_back: VecDeque::new(),
             queued: 0,
             next_stall_check: Mono(0),
-            last_turn: Mono(0),
+            last_turn: now,
             closings: RepeatLimit::new(REPEAT_INTERVAL),
             draining: false,
             stopped: false,
@@ -158,9 +158,8 @@ impl EventLoop {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.stopped {
-            let now = self.hub.clock.mono();
-            let timeout = self.timeout(now);
-            self.counters.parking(now);
+            let timeout = self.timeout();
+            self.counters.parking(self.last_turn);
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -203,7 +202,7 @@ impl EventLoop {
     }
 
     /// How long there is nothing to do.
-    fn timeout(&mut self, now: Mono) -> Option<Duration> {
+    fn timeout(&mut self) -> Option<Duration> {
         if !self.unread.is_empty() && !self.hub.memory.is_short() {
             return Some(Duration::ZERO);
         }
@@ -217,7 +216,7 @@ impl EventLoop {
         let deadlines = [self.frontend.deadline(), shards, sweep, stall_check];
         let soonest = deadlines.into_iter().flatten().min()?;
         // Rounded up, so that the loop does not wake before the deadline and go round in vain.
-        let wait = soonest.since(now) + Duration::from_micros(999);
+        let wait = soonest.since(self.last_turn) + Duration::from_micros(999);
         Some(Duration::from_millis(
             u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         ))
@@ -464,6 +463,9 @@ impl EventLoop {
                 }
             }
             FrontendOutput::Resume(id) => self.unread.push_back(id),
+            FrontendOutput::Shard(shard, request @ ShardRequest::Produce(_)) => {
+                self.ask(now, (shard, request), inputs);
+            }
             FrontendOutput::Shard(shard, request) => {
                 if let Some(request) = self.hold_back(shard, request) {
                     self.ask(now, (shard, request), inputs);

@@ -240,33 +240,39 @@ impl Hub {
         input: ShardInput,
         replies: &mut Vec<ShardReply>,
     ) {
-        let mut next = Some((now, input));
-        while let Some((now, input)) = next.take() {
-            let mut outputs = ShardOutputs {
-                replies: std::mem::take(replies),
-                ..ShardOutputs::default()
-            };
-            let urgent = self.step_once(now, index, input, &mut outputs);
-            *replies = std::mem::take(&mut outputs.replies);
-            if outputs.are_more_than_replies() {
-                self.pass_on(now, index, outputs, replies);
-            }
+        let mut urgent = self.step_and_pass_on(now, index, input, replies);
+        while !urgent.is_empty() {
+            let mut follow = Vec::new();
             for request in urgent {
-                let done = self
-                    .pool
-                    .get()
-                    .and_then(|pool| pool.execute_inline(index, request));
-                if let Some(done) = done {
+                let pool = self.pool.get();
+                if let Some(done) = pool.and_then(|pool| pool.execute_inline(index, request)) {
                     // The disk took its time.
                     let (now, input) = (self.clock.now(), ShardInput::Disk(done));
-                    if next.is_none() {
-                        next = Some((now, input));
-                    } else {
-                        self.step_shard_locally(now, index, input, replies);
-                    }
+                    follow.extend(self.step_and_pass_on(now, index, input, replies));
                 }
             }
+            urgent = follow;
         }
+    }
+
+    /// Steps a shard, and returns the writes that the caller is to carry out.
+    fn step_and_pass_on(
+        &self,
+        now: Now,
+        index: usize,
+        input: ShardInput,
+        replies: &mut Vec<ShardReply>,
+    ) -> Vec<DiskRequest> {
+        let mut outputs = ShardOutputs {
+            replies: std::mem::take(replies),
+            ..ShardOutputs::default()
+        };
+        let urgent = self.step_once(now, index, input, &mut outputs);
+        *replies = std::mem::take(&mut outputs.replies);
+        if outputs.are_more_than_replies() {
+            self.pass_on(now, index, outputs, replies);
+        }
+        urgent
     }
 
     /// Does what a step wants beside its replies and its disk operations.

@@ -67,19 +67,15 @@ struct Arrival {
 }
 
 impl Arrival {
-    fn of(now: Now, produce: &ProduceRequest<'_>, accepted: &[(u32, Accepted)]) -> Self {
-        let records =
-            |accepted: &Accepted| u64::from(accepted.header.record_count().unsigned_abs());
+    fn of(now: Now, produce: &ProduceRequest<'_>, accepted: &[ProducePart]) -> Self {
+        let records = |part: &ProducePart| u64::from(part.header.record_count().unsigned_abs());
         Self {
             at: now.mono,
             deadline: now.mono.plus_ms(i64::from(produce.timeout_ms)),
             acks: produce.acks,
             batches: u32::try_from(accepted.len()).unwrap_or(u32::MAX),
-            records: accepted.iter().map(|(_, accepted)| records(accepted)).sum(),
-            bytes: accepted
-                .iter()
-                .map(|(_, accepted)| accepted.batch.len() as u64)
-                .sum(),
+            records: accepted.iter().map(records).sum(),
+            bytes: accepted.iter().map(|part| part.batch.len() as u64).sum(),
         }
     }
 
@@ -148,20 +144,12 @@ impl Parts {
     }
 }
 
-/// A batch that may be appended.
-#[derive(Debug)]
-struct Accepted {
-    partition: TopicPartition,
-    batch: Bytes,
-    header: BatchHeader,
-    append_time: bool,
-}
-
 /// Memory of one request that the next one uses again.
 #[derive(Debug)]
 pub(crate) struct ProduceBuffers {
     parts: Vec<Part>,
-    accepted: Vec<(u32, Accepted)>,
+    /// Batches that may be appended.
+    accepted: Vec<ProducePart>,
     /// Where responses are written, one behind the other.
     responses: BytesMut,
 }
@@ -173,7 +161,7 @@ impl ProduceBuffers {
     const RESPONSES_BYTES: usize = 4 << 10;
 
     /// Keeps these for the next request.
-    fn put_back(&mut self, mut parts: Vec<Part>, mut accepted: Vec<(u32, Accepted)>) {
+    fn put_back(&mut self, mut parts: Vec<Part>, mut accepted: Vec<ProducePart>) {
         parts.shrink_to(Self::KEPT_PARTITIONS);
         accepted.shrink_to(Self::KEPT_PARTITIONS);
         (self.parts, self.accepted) = (parts, accepted);
@@ -217,24 +205,12 @@ impl Frontend {
             parts.clear();
             None
         };
-        for (part, batch) in accepted.drain(..) {
-            let shard = ShardId::of(batch.partition, self.config().shard_count);
-            let Accepted {
-                partition,
-                batch,
-                header,
-                append_time,
-            } = batch;
-            let part = ProducePart {
-                ticket,
-                part,
-                partition,
-                batch,
-                header,
-                append_time,
-            };
-            out.push(FrontendOutput::Shard(shard, ShardRequest::Produce(part)));
-        }
+        let shard_count = self.config().shard_count;
+        out.extend(accepted.drain(..).map(|part| {
+            let shard = ShardId::of(part.partition, shard_count);
+            let part = ProducePart { ticket, ..part };
+            FrontendOutput::Shard(shard, ShardRequest::Produce(part))
+        }));
         self.produce_buffers().put_back(parts, accepted);
         if let Some(ticket) = ticket {
             self.finish_produce(now, ticket, out);
@@ -273,7 +249,7 @@ impl Frontend {
         now: Now,
         version: i16,
         produce: &ProduceRequest<'_>,
-    ) -> (Vec<Part>, Vec<(u32, Accepted)>) {
+    ) -> (Vec<Part>, Vec<ProducePart>) {
         let buffers = self.produce_buffers();
         let mut parts = std::mem::take(&mut buffers.parts);
         let mut accepted = std::mem::take(&mut buffers.accepted);
@@ -305,7 +281,8 @@ impl Frontend {
                 };
                 let result = match checked {
                     Ok(batch) => {
-                        accepted.push((u32::try_from(parts.len()).unwrap_or(u32::MAX), batch));
+                        let part = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+                        accepted.push(ProducePart { part, ..batch });
                         PartResult::Waiting
                     }
                     Err(result) => result,
@@ -336,7 +313,7 @@ impl Frontend {
         topic: &TopicImage,
         config: &TopicConfig,
         partition: ProducePartition,
-    ) -> Result<Accepted, PartResult> {
+    ) -> Result<ProducePart, PartResult> {
         if topic.partition(partition.index).is_none() {
             return Err(PartResult::Failed(ErrorCode::UnknownTopicOrPartition));
         }
@@ -348,7 +325,9 @@ impl Frontend {
         let refused = |error| PartResult::Refused(Box::new(error));
         let (batch, header) =
             check_batch(records, &rules, config, self.scratch()).map_err(refused)?;
-        Ok(Accepted {
+        Ok(ProducePart {
+            ticket: None,
+            part: 0,
             partition: TopicPartition {
                 topic_id: topic.id,
                 partition: partition.index,
