@@ -8,6 +8,7 @@ It prints "armed" when it watches, reads the pid of its victim from its input, w
 kills, and prints whether the moment came.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -136,17 +137,18 @@ class Recovery:
 
 
 class Commit:
-    """The journal thread is inside its write."""
+    """The journal thread, or an event loop in its place, is inside its write."""
 
     def __init__(self, _data_dir: Path):
         """Needs nothing but the pid."""
 
     def wait(self, pid: int, until: float) -> bool:
         tasks = Path(f"/proc/{pid}/task").iterdir()
-        journal = next(task for task in tasks if (task / "comm").read_text().strip() == "journal")
-        with (journal / "syscall").open("rb", buffering=0) as syscall:
+        committing = [task for task in tasks if (task / "comm").read_text().strip() in ("journal", "loop")]
+        with contextlib.ExitStack() as stack:
+            calls = [stack.enter_context((task / "syscall").open("rb", buffering=0)) for task in committing]
             while time.monotonic() < until:
-                if os.pread(syscall.fileno(), 64, 0).split()[0].decode() == PWRITEV:
+                if any(os.pread(call.fileno(), 64, 0).split()[0].decode() == PWRITEV for call in calls):
                     return True
         return False
 

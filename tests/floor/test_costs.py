@@ -26,9 +26,9 @@ class Ceiling:
 
 CEILINGS = {
     # Each request has a commit of its own here: a turn of the journal thread is part of it.
-    "one in flight": Ceiling(["-c", 1], few=500, many=3_500, instructions=38_000, allocations=32),
+    "one in flight": Ceiling(["-c", 1], few=500, many=3_500, instructions=31_000, allocations=16),
     "pipelined": Ceiling(
-        ["--connections", 4, "--pipeline", 64], few=2_000, many=12_000, instructions=13_500, allocations=8
+        ["--connections", 4, "--pipeline", 64], few=2_000, many=12_000, instructions=10_000, allocations=1
     ),
 }
 

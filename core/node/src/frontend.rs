@@ -19,6 +19,7 @@ use chronik_model::{ErrorCode, Mono, Now, Offset};
 use chronik_protocol::ApiVersionRange;
 
 use crate::api::fetch::FetchSessions;
+use crate::api::produce::ProduceBuffers;
 use crate::api::{Context, HandlerError, Outcome, Request};
 use crate::messages::{
     ConnectionId, FrontendId, Peer, Pieces, ShardId, ShardReply, ShardRequest, Ticket,
@@ -136,6 +137,7 @@ pub struct Frontend {
     wants_producer_id: VecDeque<Ticket>,
     producer_ids_asked: bool,
     observations: Vec<Observation>,
+    produce_buffers: ProduceBuffers,
     /// The peer of a connection that is gone.
     nobody: Arc<Peer>,
 }
@@ -158,6 +160,7 @@ impl Frontend {
             wants_producer_id: VecDeque::new(),
             producer_ids_asked: false,
             observations: Vec::new(),
+            produce_buffers: ProduceBuffers::default(),
             nobody: Arc::new(Peer {
                 listener: 0,
                 host: "".into(),
@@ -239,6 +242,23 @@ impl Frontend {
     /// The slot of a request in flight.
     pub(crate) fn slot(&mut self, ticket: Ticket) -> Option<&mut Slot> {
         self.connection(ticket.connection)?.slot(ticket.request)
+    }
+
+    /// The same, and what responses are written with.
+    pub(crate) fn slot_and_buffers(
+        &mut self,
+        ticket: Ticket,
+    ) -> (Option<&mut Slot>, &mut ProduceBuffers) {
+        let place = self.connections.get_mut(ticket.connection.index as usize);
+        let connection = place.and_then(Option::as_mut);
+        let slot = connection
+            .filter(|connection| connection.id == ticket.connection)
+            .and_then(|connection| connection.slot(ticket.request));
+        (slot, &mut self.produce_buffers)
+    }
+
+    pub(crate) const fn produce_buffers(&mut self) -> &mut ProduceBuffers {
+        &mut self.produce_buffers
     }
 
     fn connected(&mut self, id: ConnectionId, peer: Peer) {

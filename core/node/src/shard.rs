@@ -123,6 +123,31 @@ pub struct ShardOutputs {
     pub notes: Vec<String>,
 }
 
+impl ShardOutputs {
+    /// Whether anything is wanted beside replies and disk operations, which is rare.
+    #[must_use]
+    pub fn are_more_than_replies(&self) -> bool {
+        let Self {
+            replies: _,
+            disk: _,
+            persisted,
+            snapshot,
+            full,
+            trimmed,
+            offline,
+            warnings,
+            notes,
+        } = self;
+        persisted.is_some()
+            || snapshot.is_some()
+            || *full
+            || trimmed.is_some()
+            || offline.is_some()
+            || !warnings.is_empty()
+            || !notes.is_empty()
+    }
+}
+
 /// This shard needs no frame below the asked one any more.
 #[derive(Debug)]
 pub struct TrimAnswer {

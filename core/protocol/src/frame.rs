@@ -195,9 +195,16 @@ impl FrameReader {
 /// Starts an outgoing frame: room for the prefix, which [`seal_frame`] fills in.
 #[must_use]
 pub fn start_frame(capacity: usize) -> BytesMut {
-    let mut frame = BytesMut::with_capacity(capacity.saturating_add(PREFIX_BYTES));
-    frame.put_bytes(0, PREFIX_BYTES);
+    let mut frame = BytesMut::new();
+    begin_frame(&mut frame, capacity);
     frame
+}
+
+/// Like [`start_frame`], in a buffer that is there already; what is in it goes.
+pub(crate) fn begin_frame(frame: &mut BytesMut, capacity: usize) {
+    frame.clear();
+    frame.reserve(capacity.saturating_add(PREFIX_BYTES));
+    frame.put_bytes(0, PREFIX_BYTES);
 }
 
 /// Writes the prefix of a frame that [`start_frame`] began. `foreign_bytes` are sent with the frame

@@ -576,7 +576,8 @@ impl LogStore {
     /// A frame with appends of this store is durable: its batches become readable, acknowledgeable,
     /// and due for write-back.
     pub fn committed(&mut self, frame: &CommittedFrame) {
-        let mut kept = Vec::with_capacity(frame.entries.len());
+        // One for each log, however many of its batches the frame holds.
+        let mut kept: Vec<(LogSlot, LogId, Offset)> = Vec::new();
         for entry in &frame.entries {
             let bytes = frame.bytes.slice(entry.range.clone());
             let Some(log) = self.same_log(entry.slot, entry.log_id) else {
@@ -590,14 +591,16 @@ impl LogStore {
             log.committed_end = log.committed_end.max(end);
             log.note_frame(frame.sequence, end);
             log.release_held();
-            kept.push((entry.slot, entry.log_id, entry.placement.last_offset));
-        }
-        for (slot, _, _) in &kept {
-            if self.advanced.last() != Some(slot) {
-                self.advanced.push(*slot);
+            let last_offset = entry.placement.last_offset;
+            match kept.last_mut() {
+                Some((slot, _, last)) if *slot == entry.slot => *last = last_offset,
+                Some(_) | None => kept.push((entry.slot, entry.log_id, last_offset)),
             }
         }
-        let touched: Vec<LogSlot> = kept.iter().map(|(slot, _, _)| *slot).collect();
+        kept.sort_unstable_by_key(|(slot, _, last)| (*slot, std::cmp::Reverse(*last)));
+        kept.dedup_by_key(|(slot, ..)| *slot);
+        let touched: Vec<LogSlot> = kept.iter().map(|(slot, ..)| *slot).collect();
+        self.advanced.extend(&touched);
         self.keep_resident(frame.bytes.len(), kept);
         self.write_back_if_due(&touched);
         for slot in touched {

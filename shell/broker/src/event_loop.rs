@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use chronik_model::{Mono, Now};
 use chronik_node::{
     ConnectionId, FetchParts, Frontend, FrontendInput, FrontendOutput, Observation, Peer,
-    QuorumInput, ShardId, ShardInput, ShardRequest,
+    QuorumInput, ShardId, ShardInput, ShardReply, ShardRequest,
 };
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -66,9 +66,15 @@ pub(crate) struct EventLoop {
     dirty: Vec<u32>,
     /// Connections that have more to read than this turn took.
     unread: VecDeque<ConnectionId>,
-    /// Shards that got a produce this turn.
+    /// Shards that were asked for something this turn.
     touched: Vec<bool>,
+    /// Requests that shards got this turn.
+    asked: usize,
+    /// Empty, with memory that is used again: messages of others, and what a step leads to.
+    messages: Vec<LoopMessage>,
+    inputs: VecDeque<FrontendInput>,
     outputs: Vec<FrontendOutput>,
+    replies: Vec<ShardReply>,
     counters: Arc<LoopCounters>,
     next_sweep: Mono,
     /// Fetches that wait for memory, in order.
@@ -93,7 +99,7 @@ impl EventLoop {
         frontend: Frontend,
         counters: Arc<LoopCounters>,
     ) -> Self {
-        let touched = vec![false; hub.shard_count()];
+        let (touched, now) = (vec![false; hub.shard_count()], hub.clock.mono());
         Self {
             config,
             hub,
@@ -109,13 +115,17 @@ impl EventLoop {
             dirty: Vec::new(),
             unread: VecDeque::new(),
             touched,
+            asked: 0,
+            messages: Vec::new(),
+            inputs: VecDeque::new(),
             outputs: Vec::new(),
+            replies: Vec::new(),
             counters,
             next_sweep: Mono(0),
             held_back: VecDeque::new(),
             queued: 0,
             next_stall_check: Mono(0),
-            last_turn: Mono(0),
+            last_turn: now,
             closings: RepeatLimit::new(REPEAT_INTERVAL),
             draining: false,
             stopped: false,
@@ -149,23 +159,21 @@ impl EventLoop {
         let mut events = Events::with_capacity(1024);
         while !self.stopped {
             let timeout = self.timeout();
-            self.counters.parking(self.hub.clock.mono());
+            self.counters.parking(self.last_turn);
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "an event loop can not wait for its sockets");
                 return;
             }
-            self.counters.woke(self.hub.clock.mono());
-            self.turn(&events);
+            let now = self.hub.clock.now();
+            self.counters.woke(now.mono);
+            self.turn(now, &events);
         }
     }
 
-    fn turn(&mut self, events: &Events) {
-        let now = self.hub.clock.now();
-        for message in self.handle.take() {
-            self.message(now, message);
-        }
+    fn turn(&mut self, now: Now, events: &Events) {
+        self.take_messages(now);
         for event in events {
             match event.token() {
                 WAKER => {}
@@ -176,8 +184,21 @@ impl EventLoop {
         self.release_held_back(now);
         self.read_the_unread(now);
         self.timers(now);
-        self.end_turn(now);
+        while self.end_turn(now) {
+            // The journal has what the turn appended: its answers are there already.
+            let now = self.hub.clock.now();
+            self.take_messages(now);
+        }
         self.last_turn = self.hub.clock.mono();
+    }
+
+    fn take_messages(&mut self, now: Now) {
+        let mut messages = std::mem::take(&mut self.messages);
+        self.handle.take(&mut messages);
+        for message in messages.drain(..) {
+            self.message(now, message);
+        }
+        self.messages = messages;
     }
 
     /// How long there is nothing to do.
@@ -195,7 +216,7 @@ impl EventLoop {
         let deadlines = [self.frontend.deadline(), shards, sweep, stall_check];
         let soonest = deadlines.into_iter().flatten().min()?;
         // Rounded up, so that the loop does not wake before the deadline and go round in vain.
-        let wait = soonest.since(self.hub.clock.mono()) + Duration::from_micros(999);
+        let wait = soonest.since(self.last_turn) + Duration::from_micros(999);
         Some(Duration::from_millis(
             u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         ))
@@ -389,15 +410,18 @@ impl EventLoop {
 
     /// Steps the frontend, and whatever follows from it, until nothing is left to do.
     fn step(&mut self, now: Now, input: FrontendInput) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        let mut next = Some(input);
+        while let Some(input) = next {
             let mut outputs = std::mem::take(&mut self.outputs);
             self.frontend.step(now, input, &mut outputs);
             for output in outputs.drain(..) {
-                self.carry_out(output, &mut inputs);
+                self.carry_out(now, output, &mut inputs);
             }
             self.outputs = outputs;
+            next = inputs.pop_front();
         }
+        self.inputs = inputs;
         for observation in self.frontend.take_observations() {
             observe(&self.counters, observation);
         }
@@ -413,7 +437,12 @@ impl EventLoop {
         }
     }
 
-    fn carry_out(&mut self, output: FrontendOutput, inputs: &mut VecDeque<FrontendInput>) {
+    fn carry_out(
+        &mut self,
+        now: Now,
+        output: FrontendOutput,
+        inputs: &mut VecDeque<FrontendInput>,
+    ) {
         match output {
             FrontendOutput::Send(id, pieces) => {
                 let pieces = self.account_reply(pieces);
@@ -434,9 +463,12 @@ impl EventLoop {
                 }
             }
             FrontendOutput::Resume(id) => self.unread.push_back(id),
+            FrontendOutput::Shard(shard, request @ ShardRequest::Produce(_)) => {
+                self.ask(now, (shard, request), inputs);
+            }
             FrontendOutput::Shard(shard, request) => {
                 if let Some(request) = self.hold_back(shard, request) {
-                    self.ask(shard, request, inputs);
+                    self.ask(now, (shard, request), inputs);
                 }
             }
             FrontendOutput::Controller(ticket, request) => {
@@ -450,36 +482,46 @@ impl EventLoop {
         }
     }
 
-    fn ask(&mut self, shard: ShardId, request: ShardRequest, inputs: &mut VecDeque<FrontendInput>) {
+    fn ask(
+        &mut self,
+        now: Now,
+        (shard, request): (ShardId, ShardRequest),
+        inputs: &mut VecDeque<FrontendInput>,
+    ) {
         let index = usize::from(shard.0);
         if let Some(touched) = self.touched.get_mut(index) {
             *touched = true;
         }
-        let replies = self
-            .hub
-            .step_shard_locally(index, ShardInput::Request(request));
-        self.take_replies(replies, inputs);
+        self.asked += 1;
+        self.step_shard(now, index, ShardInput::Request(request), inputs);
     }
 
-    /// Takes the replies of this loop's own connections and hands the others on.
-    fn take_replies(
-        &self,
-        replies: Vec<chronik_node::ShardReply>,
+    /// Steps a shard, takes the replies of this loop's own connections and hands the others on.
+    fn step_shard(
+        &mut self,
+        now: Now,
+        index: usize,
+        input: ShardInput,
         inputs: &mut VecDeque<FrontendInput>,
     ) {
-        let own = self.frontend.config().id;
-        let (mine, others): (Vec<_>, Vec<_>) = replies
-            .into_iter()
-            .partition(|reply| reply.ticket().frontend == own);
-        inputs.extend(mine.into_iter().map(FrontendInput::Shard));
-        self.hub.deliver(others);
+        let mut replies = std::mem::take(&mut self.replies);
+        let hub = &self.hub;
+        hub.step_shard_locally(now, index, input, &mut replies);
+        if !replies.is_empty() {
+            let own = self.frontend.config().id;
+            let mine = replies.extract_if(.., |reply| reply.ticket().frontend == own);
+            inputs.extend(mine.map(FrontendInput::Shard));
+            hub.deliver(&mut replies);
+        }
+        self.replies = replies;
     }
 
     fn timers(&mut self, now: Now) {
         if self.frontend.deadline().is_some_and(|due| due <= now.mono) {
             self.step(now, FrontendInput::Tick);
         }
-        self.hub.tick(self.config.index, self.config.loop_count);
+        self.hub
+            .tick(now, self.config.index, self.config.loop_count);
         if self.next_sweep <= now.mono {
             self.next_sweep = now.mono + IDLE_SWEEP;
             self.close_idle(now);
@@ -502,21 +544,43 @@ impl EventLoop {
     }
 
     /// Ends the turn: urgent writes, then replies, each connection with as few writes as it takes.
-    fn end_turn(&mut self, now: Now) {
+    /// Returns whether the turn goes on, with the answers to what was committed here.
+    fn end_turn(&mut self, now: Now) -> bool {
+        let mut wants_commit = false;
         for index in 0..self.touched.len() {
-            let touched = self.touched.get_mut(index).is_some_and(std::mem::take);
-            if touched {
-                let replies = self.hub.step_shard_locally(index, ShardInput::EndTurn);
+            if self.touched.get_mut(index).is_some_and(std::mem::take) {
                 let mut inputs = VecDeque::new();
-                self.take_replies(replies, &mut inputs);
+                self.step_shard(now, index, ShardInput::EndTurn, &mut inputs);
                 for input in inputs {
                     self.step(now, input);
                 }
+                wants_commit |= self.hub.wants_commit(index);
             }
         }
-        for index in std::mem::take(&mut self.dirty) {
+        // A lone request gains nothing from a thread that would have to be woken, and to wake this one.
+        let is_alone = std::mem::take(&mut self.asked) == 1 && self.unread.is_empty();
+        if wants_commit && !is_alone {
+            self.hub.journal.mark();
+        }
+        self.flush_dirty(now);
+        if !wants_commit || !is_alone {
+            return false;
+        }
+        let is_committed = self.hub.journal.commit_here();
+        if !is_committed {
+            self.hub.journal.mark();
+        }
+        is_committed
+    }
+
+    fn flush_dirty(&mut self, now: Now) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
             self.flush(now, index);
         }
+        // What closing a connection made dirty.
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
     }
 
     fn flush(&mut self, now: Now, index: u32) {

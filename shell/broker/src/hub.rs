@@ -3,12 +3,12 @@
 //!
 //! A shard's lock is held for one step and is hardly ever contended; `docs/adr/0001-shard-lock.md`
 //! has the measurement against handing every request to an owning thread. Locks nest in one order
-//! only: the controller's, then one shard's.
+//! only: the journal's, the controller's, then one shard's.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use chronik_model::Mono;
+use chronik_model::{Mono, Now};
 use chronik_node::{
     ClusterView, ConnectionId, FrontendId, FrontendInput, Peer, Quorum, QuorumInput, QuorumOutput,
     Shard, ShardId, ShardInput, ShardOutputs, ShardReply, TrimAnswer,
@@ -70,10 +70,11 @@ impl LoopHandle {
         }
     }
 
-    /// Takes what was handed over. The loop calls this after it woke.
-    pub(crate) fn take(&self) -> Vec<LoopMessage> {
+    /// Takes what was handed over, for an empty vector whose memory is used again. The loop calls this
+    /// after it woke.
+    pub(crate) fn take(&self, messages: &mut Vec<LoopMessage>) {
         self.awake.store(true, Ordering::SeqCst);
-        std::mem::take(&mut *lock(&self.inbox))
+        std::mem::swap(&mut *lock(&self.inbox), messages);
     }
 
     /// Says that the loop is about to sleep; `false` when something came in meanwhile.
@@ -207,16 +208,16 @@ impl Hub {
     }
 
     /// Steps the shards of a home loop whose deadline has passed.
-    pub(crate) fn tick(&self, home: usize, loop_count: usize) {
-        let now = self.clock.mono().0;
-        if home == 0 && self.quorum_deadline.load(Ordering::Relaxed) <= now {
+    pub(crate) fn tick(&self, now: Now, home: usize, loop_count: usize) {
+        let mono = now.mono.0;
+        if home == 0 && self.quorum_deadline.load(Ordering::Relaxed) <= mono {
             self.step_quorum(QuorumInput::Tick);
         }
         for index in (home..self.shards.len()).step_by(loop_count.max(1)) {
             let due = self
                 .deadlines
                 .get(index)
-                .is_some_and(|at| at.load(Ordering::Relaxed) <= now);
+                .is_some_and(|at| at.load(Ordering::Relaxed) <= mono);
             if due {
                 self.step_shard(index, ShardInput::Tick);
             }
@@ -225,103 +226,151 @@ impl Hub {
 
     /// Steps a shard and hands every reply to the loop it belongs to.
     pub(crate) fn step_shard(&self, index: usize, input: ShardInput) {
-        let replies = self.step_shard_locally(index, input);
-        self.deliver(replies);
+        let mut replies = Vec::new();
+        self.step_shard_locally(self.clock.now(), index, input, &mut replies);
+        self.deliver(&mut replies);
     }
 
-    /// Steps a shard and returns the replies: the caller may take its own without a detour.
-    pub(crate) fn step_shard_locally(&self, index: usize, input: ShardInput) -> Vec<ShardReply> {
-        let mut replies = Vec::new();
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
-            let mut outputs = ShardOutputs::default();
-            let urgent = self.step_once(index, input, &mut outputs);
-            replies.append(&mut outputs.replies);
-            for line in outputs.warnings {
-                tracing::warn!("{line}");
-            }
-            for line in outputs.notes {
-                tracing::debug!("{line}");
-            }
-            if let Some(reason) = outputs.offline {
-                replies.extend(self.go_offline(index, &reason));
-            }
-            if let Some(answer) = outputs.trimmed {
-                self.event(HubEvent::Trimmed(answer));
-            }
-            if outputs.full {
-                self.journal.space_ran_out();
-            }
-            if let Some(sequence) = outputs.persisted {
-                self.step_quorum(QuorumInput::Persisted(sequence));
-            }
-            if let Some(written) = outputs.snapshot {
-                self.step_quorum(QuorumInput::Snapshot(written));
-            }
-            let mut urgent = urgent.into_iter();
-            for request in urgent.by_ref() {
-                let done = self
-                    .pool
-                    .get()
-                    .and_then(|pool| pool.execute_inline(index, request));
-                if let Some(done) = done {
-                    if next.is_none() {
-                        next = Some(ShardInput::Disk(done));
-                    } else {
-                        replies.extend(self.step_shard_locally(index, ShardInput::Disk(done)));
-                    }
+    /// Steps a shard and adds the replies to those given: the caller may take its own without a
+    /// detour.
+    pub(crate) fn step_shard_locally(
+        &self,
+        now: Now,
+        index: usize,
+        input: ShardInput,
+        replies: &mut Vec<ShardReply>,
+    ) {
+        let mut urgent = self.step_and_pass_on(now, index, input, replies);
+        while !urgent.is_empty() {
+            let mut follow = Vec::new();
+            for request in urgent {
+                let pool = self.pool.get();
+                if let Some(done) = pool.and_then(|pool| pool.execute_inline(index, request)) {
+                    // The disk took its time.
+                    let (now, input) = (self.clock.now(), ShardInput::Disk(done));
+                    follow.extend(self.step_and_pass_on(now, index, input, replies));
                 }
             }
+            urgent = follow;
         }
-        replies
+    }
+
+    /// Steps a shard, and returns the writes that the caller is to carry out.
+    fn step_and_pass_on(
+        &self,
+        now: Now,
+        index: usize,
+        input: ShardInput,
+        replies: &mut Vec<ShardReply>,
+    ) -> Vec<DiskRequest> {
+        let mut outputs = ShardOutputs {
+            replies: std::mem::take(replies),
+            ..ShardOutputs::default()
+        };
+        let urgent = self.step_once(now, index, input, &mut outputs);
+        *replies = std::mem::take(&mut outputs.replies);
+        if outputs.are_more_than_replies() {
+            self.pass_on(now, index, outputs, replies);
+        }
+        urgent
+    }
+
+    /// Does what a step wants beside its replies and its disk operations.
+    fn pass_on(
+        &self,
+        now: Now,
+        index: usize,
+        outputs: ShardOutputs,
+        replies: &mut Vec<ShardReply>,
+    ) {
+        for line in outputs.warnings {
+            tracing::warn!("{line}");
+        }
+        for line in outputs.notes {
+            tracing::debug!("{line}");
+        }
+        if let Some(reason) = outputs.offline {
+            self.go_offline(now, index, &reason, replies);
+        }
+        if let Some(answer) = outputs.trimmed {
+            self.event(HubEvent::Trimmed(answer));
+        }
+        if outputs.full {
+            self.journal.space_ran_out();
+        }
+        if let Some(sequence) = outputs.persisted {
+            self.step_quorum(QuorumInput::Persisted(sequence));
+        }
+        if let Some(written) = outputs.snapshot {
+            self.step_quorum(QuorumInput::Snapshot(written));
+        }
     }
 
     /// A failure below one shard is one of the directory: the others stop as well, and so does the
     /// controller, whose log is there.
-    fn go_offline(&self, index: usize, reason: &str) -> Vec<ShardReply> {
+    fn go_offline(&self, now: Now, index: usize, reason: &str, replies: &mut Vec<ShardReply>) {
         self.journal.directory_failed();
-        let others = (0..self.shards.len()).filter(|other| *other != index);
-        let stop =
-            |other| self.step_shard_locally(other, ShardInput::JournalFailed(reason.to_owned()));
-        let replies = others.flat_map(stop).collect();
+        for other in (0..self.shards.len()).filter(|other| *other != index) {
+            let input = ShardInput::JournalFailed(reason.to_owned());
+            self.step_shard_locally(now, other, input, replies);
+        }
         self.step_quorum(QuorumInput::Offline);
-        replies
     }
 
     /// One step under the lock. Disk operations are queued before it is released, so that those of
     /// one log stay in order; what an acknowledgement waits for is returned.
     fn step_once(
         &self,
+        now: Now,
         index: usize,
         input: ShardInput,
         outputs: &mut ShardOutputs,
     ) -> Vec<DiskRequest> {
-        let now = self.clock.now();
-        // The end of the turn marks the journal: then the commit holds all of the turn's requests.
-        let more_follows = matches!(input, ShardInput::Request(_));
+        // The end of the turn follows, for all of the turn's requests: it lets go of memory, has the
+        // next tick noted and, with a look at `wants_commit`, the journal told.
+        let is_request = matches!(input, ShardInput::Request(_));
+        let ends_turn = matches!(input, ShardInput::EndTurn);
         let Some(mut shard) = self.shard(index) else {
             return Vec::new();
         };
-        shard.set_tail_bytes(self.memory.tail_bytes());
+        if !is_request {
+            shard.set_tail_bytes(self.memory.tail_bytes());
+        }
         shard.step(now, input, outputs);
+        let urgent = self.submit(index, std::mem::take(&mut outputs.disk));
+        self.memory.note_shard(index, shard_bytes(&shard));
+        if is_request {
+            return urgent;
+        }
+        let wants_commit = shard.wants_commit();
+        let deadline = shard.deadline().map_or(u64::MAX, |deadline| deadline.0);
+        drop(shard);
+        self.memory.settle();
+        self.note_deadline(index, deadline);
+        if wants_commit && !ends_turn {
+            self.journal.mark();
+        }
+        urgent
+    }
+
+    /// Queues operations, but for those that the caller is to carry out.
+    fn submit(&self, index: usize, requests: Vec<DiskRequest>) -> Vec<DiskRequest> {
+        if requests.is_empty() {
+            return requests;
+        }
         let is_urgent =
             |request: &DiskRequest| matches!(request.op, DiskOp::Write { urgent: true, .. });
-        let requests = std::mem::take(&mut outputs.disk);
         let (urgent, queued): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_urgent);
         if let Some(pool) = self.pool.get().filter(|_| !queued.is_empty()) {
             self.cold_reads.begin(&self.memory, index, &queued);
             pool.submit(index, queued);
         }
-        let wants_commit = shard.wants_commit();
-        let deadline = shard.deadline().map_or(u64::MAX, |deadline| deadline.0);
-        self.memory.note_shard(index, shard_bytes(&shard));
-        drop(shard);
-        self.memory.settle();
-        self.note_deadline(index, deadline);
-        if wants_commit && !more_follows {
-            self.journal.mark();
-        }
         urgent
+    }
+
+    /// Whether a shard has something for the journal.
+    pub(crate) fn wants_commit(&self, index: usize) -> bool {
+        self.shard(index).is_some_and(|shard| shard.wants_commit())
     }
 
     fn note_deadline(&self, index: usize, deadline: u64) {
@@ -336,6 +385,9 @@ impl Hub {
     }
 
     fn set_deadline(&self, known: &AtomicU64, index: usize, deadline: u64) {
+        if known.load(Ordering::Relaxed) == deadline {
+            return;
+        }
         let before = known.swap(deadline, Ordering::Relaxed);
         let loops = self.loops();
         if deadline < before && !loops.is_empty() {
@@ -349,23 +401,15 @@ impl Hub {
     }
 
     /// Hands replies to their loops, each of which is woken at most once.
-    pub(crate) fn deliver(&self, replies: Vec<ShardReply>) {
-        if replies.is_empty() {
-            return;
-        }
-        let loops = self.loops();
-        let mut by_loop: Vec<Vec<LoopMessage>> = loops.iter().map(|_| Vec::new()).collect();
-        for reply in replies {
-            let frontend = usize::from(reply.ticket().frontend.0);
-            if let Some(messages) = by_loop.get_mut(frontend) {
-                messages.push(LoopMessage::Frontend(FrontendInput::Shard(reply)));
+    pub(crate) fn deliver(&self, replies: &mut Vec<ShardReply>) {
+        for (index, handle) in self.loops().iter().enumerate() {
+            let is_of_it = |reply: &ShardReply| usize::from(reply.ticket().frontend.0) == index;
+            if replies.iter().any(is_of_it) {
+                let own = replies.extract_if(.., |reply| is_of_it(reply));
+                handle.send(own.map(|reply| LoopMessage::Frontend(FrontendInput::Shard(reply))));
             }
         }
-        for (handle, messages) in loops.iter().zip(by_loop) {
-            if !messages.is_empty() {
-                handle.send(messages);
-            }
-        }
+        replies.clear();
     }
 
     /// A disk operation of a shard is done.

@@ -1,5 +1,8 @@
 //! The journal thread: takes what the shards have waiting, writes it with one synchronous write,
 //! tells them, and starts over. There is no timer: the commit interval is the disk's own latency.
+//!
+//! While the thread waits, an event loop may take its place: for a lone record, waking the thread and
+//! being woken by it would take as long as the write.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +26,8 @@ const FREE_SPACE_EVERY_BYTES: u64 = 16 << 20;
 const FREE_SPACE_RETRY: Duration = Duration::from_millis(500);
 /// Produce is refused when free space falls below what is promised to the segments plus this.
 const FREE_SPACE_RESERVE_BYTES: u64 = 64 << 20;
+/// An event loop commits itself only on a disk that takes no longer for it than this.
+const QUICK_COMMIT: Duration = Duration::from_micros(500);
 
 #[derive(Debug, Default)]
 struct Wanted {
@@ -50,6 +55,11 @@ struct Shared {
     /// Mirrors `Wanted::commit`, so that most marks take no lock.
     marked: AtomicBool,
     used_files: AtomicU64,
+    /// The last commit held one batch and was quick: the next one is likely to be the same.
+    calm: AtomicBool,
+    /// The journal, for whoever commits. It is locked before any shard, and never waited for but by
+    /// its own thread.
+    journal: Mutex<Option<Journal>>,
 }
 
 impl JournalHandle {
@@ -59,6 +69,49 @@ impl JournalHandle {
             lock(&self.shared.wanted).commit = true;
             self.shared.wake.notify_one();
         }
+    }
+
+    /// Commits on the calling thread what the shards have waiting, if nobody else does and the disk is
+    /// quick. Otherwise returns `false`, and [`JournalHandle::mark`] is due. Called with no lock held.
+    pub(crate) fn commit_here(&self) -> bool {
+        let is_calm = self.shared.calm.load(Ordering::Relaxed);
+        if !is_calm || self.shared.marked.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut place = self.shared.journal.try_lock().ok();
+        let journal = place.as_mut().and_then(|place| place.as_mut());
+        journal.is_some_and(Journal::commit_for_a_loop)
+    }
+
+    /// Waits until there is something to do, or in trouble for a while.
+    fn wait(&self, in_trouble: bool) -> Wanted {
+        let mut wanted = lock(&self.shared.wanted);
+        while !wanted.commit && wanted.trim.is_none() && !wanted.full && !wanted.stop {
+            let wake = &self.shared.wake;
+            if !in_trouble {
+                wanted = wake.wait(wanted).unwrap_or_else(|it| it.into_inner());
+                continue;
+            }
+            let waited = wake.wait_timeout(wanted, FREE_SPACE_RETRY);
+            let (guard, timeout) = waited.unwrap_or_else(|it| it.into_inner());
+            wanted = guard;
+            if timeout.timed_out() {
+                break;
+            }
+        }
+        self.shared.marked.store(false, Ordering::Release);
+        Wanted {
+            commit: std::mem::take(&mut wanted.commit),
+            trim: wanted.trim.take(),
+            full: std::mem::take(&mut wanted.full),
+            offline: wanted.offline,
+            stop: wanted.stop,
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let wanted = lock(&self.shared.wanted);
+        wanted.commit || wanted.trim.is_some() || wanted.full
     }
 
     /// Frees the ring files before a checkpoint that is durable.
@@ -105,6 +158,8 @@ pub(crate) struct Journal {
     /// When segment writes that found no space are tried again.
     retry_at: Option<Instant>,
     written_since_look: u64,
+    /// A write failed: nothing is written any more.
+    failed: bool,
 }
 
 /// Why the thread ended, and where the next incarnation may start to write.
@@ -134,77 +189,72 @@ impl Journal {
             disk_full: false,
             retry_at: None,
             written_since_look: FREE_SPACE_EVERY_BYTES,
+            failed: false,
         }
     }
 
     /// Commits until it is told to stop, or a write fails.
-    pub(crate) fn run(mut self) -> JournalEnd {
-        let mut failed = false;
+    pub(crate) fn run(self) -> JournalEnd {
+        let handle = self.handle.clone();
+        let place = &handle.shared.journal;
+        *lock(place) = Some(self);
+        let mut in_trouble = false;
         loop {
-            let wanted = self.wait();
-            if let Some(start) = wanted.trim {
-                self.ring.trim(start);
-                self.trimming = false;
+            let wanted = handle.wait(in_trouble);
+            let mut place = lock(place);
+            let Some(mut journal) = place.take() else {
+                continue;
+            };
+            journal.turn(&wanted);
+            if journal.failed || (wanted.stop && !handle.has_work()) {
+                return JournalEnd {
+                    successor: journal.ring.successor(),
+                    failed: journal.failed,
+                };
             }
-            if let Err(error) = self.commit() {
-                self.fail(&error);
-                failed = true;
-                break;
-            }
+            in_trouble = journal.disk_full || journal.retry_at.is_some();
+            *place = Some(journal);
+        }
+    }
+
+    fn turn(&mut self, wanted: &Wanted) {
+        if let Some(start) = wanted.trim {
+            self.ring.trim(start);
+            self.trimming = false;
+        }
+        if !self.failed && self.commit() {
             self.look_at_free_space();
             self.retry_writes(wanted.full);
             self.ask_for_trim();
-            if wanted.stop && !self.has_work() {
-                break;
-            }
-        }
-        JournalEnd {
-            successor: self.ring.successor(),
-            failed,
         }
     }
 
-    fn wait(&self) -> Wanted {
-        let mut wanted = lock(&self.handle.shared.wanted);
-        while !wanted.commit && wanted.trim.is_none() && !wanted.full && !wanted.stop {
-            if !self.disk_full && self.retry_at.is_none() {
-                wanted = self
-                    .handle
-                    .shared
-                    .wake
-                    .wait(wanted)
-                    .unwrap_or_else(|it| it.into_inner());
-                continue;
-            }
-            let waited = self
-                .handle
-                .shared
-                .wake
-                .wait_timeout(wanted, FREE_SPACE_RETRY);
-            let (guard, timeout) = waited.unwrap_or_else(|it| it.into_inner());
-            wanted = guard;
-            if timeout.timed_out() {
-                break;
-            }
+    /// A commit in which nothing has to be waited for but the disk. Whatever else is due is left to the
+    /// journal's own thread.
+    fn commit_for_a_loop(&mut self) -> bool {
+        if self.failed || self.trimming || self.disk_full || self.retry_at.is_some() {
+            return false;
         }
-        self.handle.shared.marked.store(false, Ordering::Release);
-        Wanted {
-            commit: std::mem::take(&mut wanted.commit),
-            trim: wanted.trim.take(),
-            full: std::mem::take(&mut wanted.full),
-            offline: wanted.offline,
-            stop: wanted.stop,
+        if self.commit() {
+            self.ask_for_trim();
         }
+        if self.failed || self.written_since_look >= FREE_SPACE_EVERY_BYTES {
+            self.handle.mark();
+        }
+        true
     }
 
-    fn has_work(&self) -> bool {
-        let wanted = lock(&self.handle.shared.wanted);
-        wanted.commit || wanted.trim.is_some() || wanted.full
+    /// Whether it went well; otherwise it was the last one.
+    fn commit(&mut self) -> bool {
+        if let Err(error) = self.write_all() {
+            self.fail(&error);
+        }
+        !self.failed
     }
 
     /// Writes everything that waits: as one commit, or as several where the ring has no room for it
     /// at once.
-    fn commit(&mut self) -> Result<(), DiskError> {
+    fn write_all(&mut self) -> Result<(), DiskError> {
         let mut frames: Vec<SealedFrame> = Vec::new();
         let mut owners: Vec<usize> = Vec::new();
         for index in 0..self.hub.shard_count() {
@@ -248,7 +298,10 @@ impl Journal {
             .map(|it| it.len() as u64)
             .sum();
         let appends = frames.iter().map(|frame| frame.entries.len() as u64).sum();
-        self.counters.committed(appends, bytes, started.elapsed());
+        let took = started.elapsed();
+        let is_calm = appends == 1 && took <= QUICK_COMMIT;
+        self.handle.shared.calm.store(is_calm, Ordering::Relaxed);
+        self.counters.committed(appends, bytes, took);
         self.written_since_look += bytes;
         Ok(plan)
     }
@@ -283,7 +336,7 @@ impl Journal {
 
     fn tell_shards(&self, plan: CommitPlan, frames: Vec<SealedFrame>, owners: Vec<usize>) {
         let buffers = plan.writes.into_iter().flat_map(|write| write.buffers);
-        let mut replies = Vec::new();
+        let (now, mut replies) = (self.hub.clock.now(), Vec::new());
         for (((sequence, frame), bytes), owner) in
             (plan.first_sequence..).zip(frames).zip(buffers).zip(owners)
         {
@@ -297,12 +350,10 @@ impl Journal {
                 entries,
                 controls,
             };
-            replies.extend(
-                self.hub
-                    .step_shard_locally(owner, ShardInput::Committed(frame)),
-            );
+            let input = ShardInput::Committed(frame);
+            self.hub.step_shard_locally(now, owner, input, &mut replies);
         }
-        self.hub.deliver(replies);
+        self.hub.deliver(&mut replies);
     }
 
     /// Once half of the ring is used, asks the shards to do without the oldest part of it.
@@ -362,7 +413,8 @@ impl Journal {
         }
     }
 
-    fn fail(&self, error: &DiskError) {
+    fn fail(&mut self, error: &DiskError) {
+        self.failed = true;
         self.counters.failed();
         for index in 0..self.hub.shard_count() {
             self.hub

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chronik_model::batch::verify;
 use chronik_model::{ErrorCode, Offset, PartitionIndex, TopicId};
 use chronik_protocol::header::response_header_version;
@@ -96,7 +96,9 @@ impl Answers {
     fn produce(&mut self, header: &RequestHeader<'_>, body: &Bytes) -> Result<Answer, Nonsense> {
         let request = ProduceRequest::decode(body, header.api_version)?;
         let (version, topics) = (header.api_version, request.topics.clone());
-        let mut writer = ProduceResponseWriter::new(version, header.correlation_id, topics.len());
+        let mut frame = BytesMut::new();
+        let (correlation_id, count) = (header.correlation_id, topics.len());
+        let mut writer = ProduceResponseWriter::new(&mut frame, version, correlation_id, count);
         let mut batches = Vec::new();
         for topic in topics {
             let chronik_protocol::TopicRef::Name(name) = topic.topic else {

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chronik_controller::TopicImage;
 use chronik_model::batch::{
     BatchError, BatchHeader, ProduceRules, TimestampRule, check_records, recompress,
@@ -67,19 +67,15 @@ struct Arrival {
 }
 
 impl Arrival {
-    fn of(now: Now, produce: &ProduceRequest<'_>, accepted: &[(u32, Accepted)]) -> Self {
-        let records =
-            |accepted: &Accepted| u64::from(accepted.header.record_count().unsigned_abs());
+    fn of(now: Now, produce: &ProduceRequest<'_>, accepted: &[ProducePart]) -> Self {
+        let records = |part: &ProducePart| u64::from(part.header.record_count().unsigned_abs());
         Self {
             at: now.mono,
             deadline: now.mono.plus_ms(i64::from(produce.timeout_ms)),
             acks: produce.acks,
             batches: u32::try_from(accepted.len()).unwrap_or(u32::MAX),
-            records: accepted.iter().map(|(_, accepted)| records(accepted)).sum(),
-            bytes: accepted
-                .iter()
-                .map(|(_, accepted)| accepted.batch.len() as u64)
-                .sum(),
+            records: accepted.iter().map(records).sum(),
+            bytes: accepted.iter().map(|part| part.batch.len() as u64).sum(),
         }
     }
 
@@ -148,12 +144,38 @@ impl Parts {
     }
 }
 
-/// A batch that may be appended.
-struct Accepted {
-    partition: TopicPartition,
-    batch: Bytes,
-    header: BatchHeader,
-    append_time: bool,
+/// Memory of one request that the next one uses again.
+#[derive(Debug)]
+pub(crate) struct ProduceBuffers {
+    parts: Vec<Part>,
+    /// Batches that may be appended.
+    accepted: Vec<ProducePart>,
+    /// Where responses are written, one behind the other.
+    responses: BytesMut,
+}
+
+impl ProduceBuffers {
+    /// Partitions of one request that memory is kept for.
+    const KEPT_PARTITIONS: usize = 16;
+    /// Responses that share memory. It is let go with the last of them, so that few should.
+    const RESPONSES_BYTES: usize = 4 << 10;
+
+    /// Keeps these for the next request.
+    fn put_back(&mut self, mut parts: Vec<Part>, mut accepted: Vec<ProducePart>) {
+        parts.shrink_to(Self::KEPT_PARTITIONS);
+        accepted.shrink_to(Self::KEPT_PARTITIONS);
+        (self.parts, self.accepted) = (parts, accepted);
+    }
+}
+
+impl Default for ProduceBuffers {
+    fn default() -> Self {
+        Self {
+            parts: Vec::new(),
+            accepted: Vec::new(),
+            responses: BytesMut::with_capacity(Self::RESPONSES_BYTES),
+        }
+    }
 }
 
 impl Frontend {
@@ -169,7 +191,7 @@ impl Frontend {
             Ok(produce) => produce,
             Err(error) => return Ok(Err(error.into())),
         };
-        let (parts, accepted) = self.check(now, request.version, &produce);
+        let (mut parts, mut accepted) = self.check(now, request.version, &produce);
         let first_failure = parts.iter().find_map(|part| part.result.error());
         let acked = produce.acks != 0;
         if let Some(error) = first_failure.filter(|_| !acked) {
@@ -177,29 +199,19 @@ impl Frontend {
         }
         let ticket = if acked {
             let arrival = Arrival::of(now, &produce, &accepted);
-            self.take_produce_slot(id, request, parts, arrival)
+            self.take_produce_slot(id, request, &mut parts, arrival)
         } else {
             self.observe(Arrival::of(now, &produce, &accepted).done(now));
+            parts.clear();
             None
         };
-        for (part, batch) in accepted {
-            let shard = ShardId::of(batch.partition, self.config().shard_count);
-            let Accepted {
-                partition,
-                batch,
-                header,
-                append_time,
-            } = batch;
-            let part = ProducePart {
-                ticket,
-                part,
-                partition,
-                batch,
-                header,
-                append_time,
-            };
-            out.push(FrontendOutput::Shard(shard, ShardRequest::Produce(part)));
-        }
+        let shard_count = self.config().shard_count;
+        out.extend(accepted.drain(..).map(|part| {
+            let shard = ShardId::of(part.partition, shard_count);
+            let part = ProducePart { ticket, ..part };
+            FrontendOutput::Shard(shard, ShardRequest::Produce(part))
+        }));
+        self.produce_buffers().put_back(parts, accepted);
         if let Some(ticket) = ticket {
             self.finish_produce(now, ticket, out);
             self.watch_produce(ticket);
@@ -211,16 +223,16 @@ impl Frontend {
         &mut self,
         id: ConnectionId,
         request: &Request<'_>,
-        mut parts: Vec<Part>,
+        parts: &mut Vec<Part>,
         arrival: Arrival,
     ) -> Option<Ticket> {
         let parts = match parts.pop() {
             Some(part) if parts.is_empty() => Parts::One(part),
             Some(part) => {
                 parts.push(part);
-                Parts::Many(parts)
+                Parts::Many(std::mem::take(parts))
             }
-            None => Parts::Many(parts),
+            None => Parts::Many(Vec::new()),
         };
         let slot = ProduceSlot {
             version: request.version,
@@ -237,9 +249,10 @@ impl Frontend {
         now: Now,
         version: i16,
         produce: &ProduceRequest<'_>,
-    ) -> (Vec<Part>, Vec<(u32, Accepted)>) {
-        let mut parts = Vec::new();
-        let mut accepted = Vec::new();
+    ) -> (Vec<Part>, Vec<ProducePart>) {
+        let buffers = self.produce_buffers();
+        let mut parts = std::mem::take(&mut buffers.parts);
+        let mut accepted = std::mem::take(&mut buffers.accepted);
         let refused = refuse_whole(version, produce);
         for (topic_number, topic) in (0..).zip(produce.topics.clone()) {
             let known = self.find_topic(topic.topic);
@@ -268,7 +281,8 @@ impl Frontend {
                 };
                 let result = match checked {
                     Ok(batch) => {
-                        accepted.push((u32::try_from(parts.len()).unwrap_or(u32::MAX), batch));
+                        let part = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+                        accepted.push(ProducePart { part, ..batch });
                         PartResult::Waiting
                     }
                     Err(result) => result,
@@ -299,7 +313,7 @@ impl Frontend {
         topic: &TopicImage,
         config: &TopicConfig,
         partition: ProducePartition,
-    ) -> Result<Accepted, PartResult> {
+    ) -> Result<ProducePart, PartResult> {
         if topic.partition(partition.index).is_none() {
             return Err(PartResult::Failed(ErrorCode::UnknownTopicOrPartition));
         }
@@ -311,7 +325,9 @@ impl Frontend {
         let refused = |error| PartResult::Refused(Box::new(error));
         let (batch, header) =
             check_batch(records, &rules, config, self.scratch()).map_err(refused)?;
-        Ok(Accepted {
+        Ok(ProducePart {
+            ticket: None,
+            part: 0,
             partition: TopicPartition {
                 topic_id: topic.id,
                 partition: partition.index,
@@ -365,7 +381,7 @@ impl Frontend {
     }
 
     fn finish_produce(&mut self, now: Now, ticket: Ticket, out: &mut Vec<FrontendOutput>) {
-        let Some(Slot::Produce(slot)) = self.slot(ticket) else {
+        let (Some(Slot::Produce(slot)), buffers) = self.slot_and_buffers(ticket) else {
             return;
         };
         if slot.waiting == 0 {
@@ -374,13 +390,13 @@ impl Frontend {
                 .as_slice()
                 .iter()
                 .any(|part| part.result.error().is_some());
-            let frame = encode(slot).map(Pieces::One);
             let observed = match failed {
                 true => Observation::ProduceFailed {
                     bytes: slot.arrival.bytes,
                 },
                 false => slot.arrival.done(now),
             };
+            let frame = encode(slot, &mut buffers.responses).map(Pieces::One);
             self.observe(observed);
             self.fill(ticket, frame, out);
         }
@@ -458,11 +474,12 @@ impl PartResult {
     }
 }
 
-fn encode(slot: &ProduceSlot) -> Result<Bytes, HandlerError> {
+fn encode(slot: &ProduceSlot, buffer: &mut BytesMut) -> Result<Bytes, HandlerError> {
     let parts = slot.parts.as_slice();
     let groups = parts.chunk_by(|one, other| one.topic_number == other.topic_number);
     let topic_count = groups.clone().count();
-    let mut writer = ProduceResponseWriter::new(slot.version, slot.correlation_id, topic_count);
+    let (version, correlation_id) = (slot.version, slot.correlation_id);
+    let mut writer = ProduceResponseWriter::new(buffer, version, correlation_id, topic_count);
     for group in groups {
         let Some(first) = group.first() else { continue };
         writer.topic(reference(&first.topic, slot.version), group.len());
@@ -483,7 +500,7 @@ fn reference(label: &TopicLabel, version: i16) -> TopicRef<'_> {
     }
 }
 
-fn write_part(writer: &mut ProduceResponseWriter, part: &Part) {
+fn write_part(writer: &mut ProduceResponseWriter<'_>, part: &Part) {
     let index = part.index;
     match &part.result {
         PartResult::Waiting => {

@@ -56,14 +56,15 @@ impl Connection {
     /// The next reply in request order, once it is there.
     pub(super) fn take_ready(&mut self) -> Option<Pieces> {
         if mutant!(RepliesOutOfOrder) {
-            let is_ready = |slot: &Slot| matches!(slot, Slot::Ready(_));
-            let ready = self.slots.iter().position(is_ready);
+            let ready = self.slots.iter().position(Slot::is_ready);
             self.slots.swap(0, ready?);
         }
-        let pieces = self.slots.front_mut()?.take_ready()?;
-        self.slots.pop_front();
+        if !self.slots.front()?.is_ready() {
+            return None;
+        }
+        let slot = self.slots.pop_front()?;
         self.first += 1;
-        Some(pieces)
+        slot.into_ready()
     }
 
     pub(super) fn accepts(&mut self, limit: usize) -> bool {

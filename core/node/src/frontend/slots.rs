@@ -127,10 +127,14 @@ impl Frontend {
     reason = "any other kind goes back as it was"
 )]
 impl Slot {
-    pub(super) fn take_ready(&mut self) -> Option<Pieces> {
-        match std::mem::replace(self, Self::Busy) {
+    pub(super) const fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready(_))
+    }
+
+    pub(super) fn into_ready(self) -> Option<Pieces> {
+        match self {
             Self::Ready(pieces) => Some(pieces),
-            other => self.put_back(other),
+            _ => None,
         }
     }
 

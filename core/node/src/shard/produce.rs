@@ -133,11 +133,14 @@ impl Shard {
                 log_start,
             });
         }
-        // Only a duplicate of a batch in flight can wait for an offset below the newest one.
-        let place = partition
-            .parked
-            .partition_point(|other| other.last_offset <= parked.last_offset);
-        partition.parked.insert(place, parked);
+        let is_behind = |other: &ParkedProduce| other.last_offset <= parked.last_offset;
+        if partition.parked.back().is_none_or(is_behind) {
+            partition.parked.push_back(parked);
+        } else {
+            // Only a duplicate of a batch in flight can wait for an offset below the newest one.
+            let place = partition.parked.partition_point(is_behind);
+            partition.parked.insert(place, parked);
+        }
         None
     }
 }

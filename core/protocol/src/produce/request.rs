@@ -40,15 +40,20 @@ impl<'a> ProduceRequest<'a> {
         let acks = reader.i16()?;
         let timeout_ms = reader.i32()?;
         let left = reader.array_len(min_topic_bytes(version))?;
-        let topics = ProduceTopics {
+        let mut topics = ProduceTopics {
+            first: None,
             reader,
             left,
             version,
         };
         let mut partitions = PartitionCount::default();
-        for _ in 0..left {
+        for index in 0..left {
             let topic = ProduceTopic::read(&mut reader, version)?;
             partitions.add(topic.partitions.len())?;
+            if index == 0 {
+                topics.first = Some(topic);
+                topics.reader = reader;
+            }
         }
         reader.skip_tags()?;
         reader.finish()?;
@@ -64,6 +69,9 @@ impl<'a> ProduceRequest<'a> {
 /// Iterates over the topics of a request.
 #[derive(Debug, Clone)]
 pub struct ProduceTopics<'a> {
+    /// Most requests have no other topic, and this one is not read twice.
+    first: Option<ProduceTopic<'a>>,
+    /// Behind the first topic.
     reader: Reader<'a>,
     left: usize,
     version: i16,
@@ -74,6 +82,9 @@ impl<'a> Iterator for ProduceTopics<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
         // Can not fail: decoding the request read the same bytes.
         ProduceTopic::read(&mut self.reader, self.version).ok()
     }

@@ -5,7 +5,7 @@ use chronik_model::{ErrorCode, Offset, PartitionIndex};
 
 use super::{MAX_VERSION, by_id, is_flexible};
 use crate::ApiKey;
-use crate::frame::{FrameTooLong, seal_frame, start_frame};
+use crate::frame::{FrameTooLong, begin_frame, seal_frame};
 use crate::header::{response_header_version, write_response_header};
 use crate::topic::{CurrentLeader, NodeEndpoint, TopicRef};
 use crate::wire::Writer;
@@ -64,27 +64,33 @@ pub struct RecordError<'a> {
 /// Writes one response frame. Topics and partitions are told in the order of the request, each
 /// with the number announced before; a wrong number is a bug of the caller and panics.
 #[derive(Debug)]
-pub struct ProduceResponseWriter {
-    frame: BytesMut,
+pub struct ProduceResponseWriter<'b> {
+    frame: &'b mut BytesMut,
     version: i16,
     topics_left: usize,
     partitions_left: usize,
 }
 
-impl ProduceResponseWriter {
-    /// Starts the frame of a response with `topic_count` topics.
+impl<'b> ProduceResponseWriter<'b> {
+    /// Starts the frame of a response with `topic_count` topics in `buffer`, whose memory many
+    /// responses may share: each takes its part with it. What an unfinished one left there goes.
     #[must_use]
-    pub fn new(version: i16, correlation_id: i32, topic_count: usize) -> Self {
+    pub fn new(
+        buffer: &'b mut BytesMut,
+        version: i16,
+        correlation_id: i32,
+        topic_count: usize,
+    ) -> Self {
         assert!(
             (0..=MAX_VERSION).contains(&version),
             "Produce has no version {version}"
         );
-        let mut frame = start_frame(USUAL_FRAME_BYTES);
+        begin_frame(buffer, USUAL_FRAME_BYTES);
         let header_version = response_header_version(ApiKey::Produce.code(), version);
-        write_response_header(&mut frame, header_version, correlation_id);
-        Writer::new(&mut frame, is_flexible(version)).long_length(topic_count);
+        write_response_header(buffer, header_version, correlation_id);
+        Writer::new(buffer, is_flexible(version)).long_length(topic_count);
         Self {
-            frame,
+            frame: buffer,
             version,
             topics_left: topic_count,
             partitions_left: 0,
@@ -156,8 +162,8 @@ impl ProduceResponseWriter {
             writer.i32(throttle_time_ms);
         }
         NodeEndpoint::write_response_tags(&mut writer, version >= 10, node_endpoints);
-        seal_frame(&mut self.frame, 0)?;
-        Ok(self.frame.freeze())
+        seal_frame(self.frame, 0)?;
+        Ok(self.frame.split().freeze())
     }
 
     fn end_topic_if_complete(&mut self) {
@@ -167,7 +173,7 @@ impl ProduceResponseWriter {
     }
 
     fn writer(&mut self) -> Writer<'_> {
-        Writer::new(&mut self.frame, is_flexible(self.version))
+        Writer::new(self.frame, is_flexible(self.version))
     }
 }
 

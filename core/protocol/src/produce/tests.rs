@@ -1,4 +1,4 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chronik_model::{ErrorCode, LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use proptest::prelude::*;
 use proto_kafka::messages::produce_request as wire_request;
@@ -241,7 +241,8 @@ fn written(version: i16) -> Bytes {
     } else {
         TopicRef::Name("first")
     };
-    let mut writer = ProduceResponseWriter::new(version, 42, 2);
+    let mut buffer = BytesMut::from(&b"left by an unfinished one"[..]);
+    let mut writer = ProduceResponseWriter::new(&mut buffer, version, 42, 2);
     writer.topic(topic, 2);
     writer.partition(&taken());
     writer.partition(&moved());
@@ -338,13 +339,14 @@ fn responses_before_version_3() {
 #[test]
 #[should_panic(expected = "less told than announced")]
 fn a_response_that_lacks_topics_is_a_bug() {
-    drop(ProduceResponseWriter::new(9, 1, 1).finish(0, &[]));
+    drop(ProduceResponseWriter::new(&mut BytesMut::new(), 9, 1, 1).finish(0, &[]));
 }
 
 #[test]
 #[should_panic(expected = "more partitions than announced")]
 fn a_response_of_too_many_partitions_is_a_bug() {
-    let mut writer = ProduceResponseWriter::new(9, 1, 1);
+    let mut buffer = BytesMut::new();
+    let mut writer = ProduceResponseWriter::new(&mut buffer, 9, 1, 1);
     writer.topic(TopicRef::Name("first"), 0);
     writer.partition(&taken());
 }

@@ -95,6 +95,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`WireError::Truncated`].
+    #[inline]
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
             return Err(WireError::Truncated {
@@ -106,6 +107,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn take_array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(WireError::Truncated {
@@ -129,6 +131,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`WireError::Truncated`].
+    #[inline]
     pub fn i16(&mut self) -> Result<i16, WireError> {
         Ok(i16::from_be_bytes(self.take_array()?))
     }
@@ -137,6 +140,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`WireError::Truncated`].
+    #[inline]
     pub fn i32(&mut self) -> Result<i32, WireError> {
         Ok(i32::from_be_bytes(self.take_array()?))
     }
@@ -161,7 +165,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`WireError::Truncated`], or [`WireError::MalformedVarint`] past 5 bytes or 32 bits.
+    #[inline]
     pub fn unsigned_varint(&mut self) -> Result<u32, WireError> {
+        // Most of them are lengths of names and counts of tags: one byte.
+        if let Some((byte @ 0..0x80, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Ok(u32::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u32, WireError> {
         let mut value = 0u32;
         for shift in [0, 7, 14, 21, 28] {
             let [byte] = self.take_array()?;
@@ -218,6 +232,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// A malformed length or [`WireError::Truncated`].
+    #[inline]
     pub fn nullable_slice(&mut self) -> Result<Option<&'a [u8]>, WireError> {
         match self.long_length()? {
             Some(length) => self.take(length).map(Some),
@@ -274,6 +289,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// A malformed field, or [`WireError::TooManyTaggedFields`].
+    #[inline]
     pub fn skip_tags(&mut self) -> Result<(), WireError> {
         self.visit_tags(|_, _| Ok(()))
     }
@@ -283,6 +299,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// A malformed field, [`WireError::TooManyTaggedFields`], or what `visit` returns.
+    #[inline]
     pub fn visit_tags(
         &mut self,
         mut visit: impl FnMut(u32, Self) -> Result<(), WireError>,
@@ -315,6 +332,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Length of bytes or of an array; `None` is null.
+    #[inline]
     fn long_length(&mut self) -> Result<Option<usize>, WireError> {
         if self.flexible {
             self.compact_length()
@@ -324,6 +342,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Compact lengths count from 1, because 0 is null.
+    #[inline]
     fn compact_length(&mut self) -> Result<Option<usize>, WireError> {
         Ok(self.unsigned_varint()?.checked_sub(1).map(to_usize))
     }

@@ -132,7 +132,17 @@ impl FrameHeader {
     /// Writes the header over the space kept free at the front of a sealed frame, checksum included,
     /// and returns that checksum.
     pub fn write(&self, frame: &mut [u8]) -> u32 {
-        let mut header = BytesMut::with_capacity(FRAME_HEADER_BYTES);
+        if let Some(space) = frame.get_mut(..FRAME_HEADER_BYTES) {
+            self.put(space);
+        }
+        let checksum = crc32c::crc32c(frame);
+        if let Some(space) = frame.get_mut(CHECKSUM_AT) {
+            space.copy_from_slice(&checksum.to_le_bytes());
+        }
+        checksum
+    }
+
+    fn put(&self, mut header: &mut [u8]) {
         header.put_u32_le(FRAME_MAGIC);
         header.put_u16_le(JOURNAL_FORMAT_VERSION);
         header.put_u16_le(0);
@@ -145,15 +155,7 @@ impl FrameHeader {
         header.put_u64_le(self.trim_sequence);
         header.put_u32_le(self.frame_bytes);
         header.put_u32_le(self.operation_bytes);
-        header.resize(FRAME_HEADER_BYTES, 0);
-        if let Some(space) = frame.get_mut(..FRAME_HEADER_BYTES) {
-            space.copy_from_slice(&header);
-        }
-        let checksum = crc32c::crc32c(frame);
-        if let Some(space) = frame.get_mut(CHECKSUM_AT) {
-            space.copy_from_slice(&checksum.to_le_bytes());
-        }
-        checksum
+        header.fill(0);
     }
 
     /// Checks the checksum over the whole frame.

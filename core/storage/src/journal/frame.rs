@@ -158,10 +158,12 @@ impl OpenFrame {
         let operation_bytes = self.chunk.len() - FRAME_HEADER_BYTES;
         self.chunk
             .resize(self.chunk.len().next_multiple_of(FRAME_ALIGNMENT), 0);
+        // The next frame is likely to take as many.
+        let next_entries = Vec::with_capacity(self.entries.len());
         self.full.push(SealedFrame {
             bytes: self.chunk.split(),
             operation_bytes,
-            entries: std::mem::take(&mut self.entries),
+            entries: std::mem::replace(&mut self.entries, next_entries),
             controls: std::mem::take(&mut self.controls),
         });
     }

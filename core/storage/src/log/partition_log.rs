@@ -366,7 +366,7 @@ impl PartitionLog {
 
     /// Moves held batches to the tail if what they wait for is there.
     pub fn release_held(&mut self) {
-        if !self.waits_for_journal() {
+        if !self.held.is_empty() && !self.waits_for_journal() {
             self.tail.append(&mut self.held);
         }
     }

@@ -85,30 +85,30 @@ impl JournalFiles {
     /// The write or its sync failed: any part of it may or may not be on the disk, and the journal
     /// must not be written again by this process.
     pub(crate) fn write(&mut self, write: &RingWrite) -> Result<(), DiskError> {
-        let path = ring_path(write.file);
+        let path = || ring_path(write.file);
         let length: u64 = write.buffers.iter().map(|buffer| buffer.len() as u64).sum();
         let end = write.position.saturating_add(length);
         if write.file >= self.ring.file_count || end > self.ring.file_bytes {
             let detail = format!("a write up to byte {end} is outside of the ring");
-            return Err(DiskError::new(&path, DiskErrorKind::Failed, detail));
+            return Err(DiskError::new(&path(), DiskErrorKind::Failed, detail));
         }
         debug_assert!((write.position | length).is_multiple_of(DIRECT_ALIGNMENT as u64));
         let file = self
             .file(write.file)
-            .map_err(|error| disk_error(&path, &error))?;
+            .map_err(|error| disk_error(&path(), &error))?;
         let file = match file {
             RingFile::Direct(file) => {
                 match write_all_direct(file, write.position, &write.buffers) {
                     Err(error) if is_refusal(&error) => {
                         let reopened = self.fall_back(write.file);
-                        reopened.map_err(|error| disk_error(&path, &error))?
+                        reopened.map_err(|error| disk_error(&path(), &error))?
                     }
-                    written => return written.map_err(|error| disk_error(&path, &error)),
+                    written => return written.map_err(|error| disk_error(&path(), &error)),
                 }
             }
             RingFile::Buffered(file) => file,
         };
-        write_buffered(file, &path, write.position, &write.buffers)
+        write_buffered(file, &path(), write.position, &write.buffers)
     }
 
     fn file(&mut self, index: usize) -> io::Result<&RingFile> {

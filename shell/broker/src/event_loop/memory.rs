@@ -161,7 +161,7 @@ impl EventLoop {
                 continue;
             };
             let mut inputs: VecDeque<FrontendInput> = VecDeque::new();
-            self.ask(shard, request, &mut inputs);
+            self.ask(now, (shard, request), &mut inputs);
             for input in inputs {
                 self.step(now, input);
             }
