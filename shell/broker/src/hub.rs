@@ -235,7 +235,7 @@ impl Hub {
         let mut next = Some(input);
         while let Some(input) = next.take() {
             let mut outputs = ShardOutputs::default();
-            let urgent = self.step_once(index, input, &mut outputs);
+            let immediate = self.step_once(index, input, &mut outputs);
             replies.append(&mut outputs.replies);
             for line in outputs.warnings {
                 tracing::warn!("{line}");
@@ -258,18 +258,17 @@ impl Hub {
             if let Some(written) = outputs.snapshot {
                 self.step_quorum(QuorumInput::Snapshot(written));
             }
-            let mut urgent = urgent.into_iter();
-            for request in urgent.by_ref() {
-                let done = self
-                    .pool
+            let execute = |request| {
+                self.pool
                     .get()
-                    .and_then(|pool| pool.execute_inline(index, request));
-                if let Some(done) = done {
-                    if next.is_none() {
-                        next = Some(ShardInput::Disk(done));
-                    } else {
-                        replies.extend(self.step_shard_locally(index, ShardInput::Disk(done)));
-                    }
+                    .and_then(|pool| pool.execute_inline(index, request))
+            };
+            let executed = immediate.urgent.into_iter().filter_map(execute);
+            for done in immediate.pinned.into_iter().chain(executed) {
+                if next.is_none() {
+                    next = Some(ShardInput::Disk(done));
+                } else {
+                    replies.extend(self.step_shard_locally(index, ShardInput::Disk(done)));
                 }
             }
         }
@@ -289,26 +288,29 @@ impl Hub {
     }
 
     /// One step under the lock. Disk operations are queued before it is released, so that those of
-    /// one log stay in order; what an acknowledgement waits for is returned.
-    fn step_once(
-        &self,
-        index: usize,
-        input: ShardInput,
-        outputs: &mut ShardOutputs,
-    ) -> Vec<DiskRequest> {
+    /// one log stay in order; what needs no queue is returned.
+    fn step_once(&self, index: usize, input: ShardInput, outputs: &mut ShardOutputs) -> Immediate {
         let now = self.clock.now();
         // The end of the turn marks the journal: then the commit holds all of the turn's requests.
         let more_follows = matches!(input, ShardInput::Request(_));
         let Some(mut shard) = self.shard(index) else {
-            return Vec::new();
+            return Immediate::default();
         };
         shard.set_tail_bytes(self.memory.tail_bytes());
         shard.step(now, input, outputs);
         let is_urgent =
             |request: &DiskRequest| matches!(request.op, DiskOp::Write { urgent: true, .. });
         let requests = std::mem::take(&mut outputs.disk);
-        let (urgent, queued): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_urgent);
+        let (urgent, mut queued): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_urgent);
+        let mut pinned = Vec::new();
         if let Some(pool) = self.pool.get().filter(|_| !queued.is_empty()) {
+            queued.retain(|request| match pool.pin(request) {
+                Some(done) => {
+                    pinned.push(done);
+                    false
+                }
+                None => true,
+            });
             self.cold_reads.begin(&self.memory, index, &queued);
             pool.submit(index, queued);
         }
@@ -321,7 +323,7 @@ impl Hub {
         if wants_commit && !more_follows {
             self.journal.mark();
         }
-        urgent
+        Immediate { urgent, pinned }
     }
 
     fn note_deadline(&self, index: usize, deadline: u64) {
@@ -462,6 +464,15 @@ impl Hub {
             handle.send([LoopMessage::Frontend(message)]);
         }
     }
+}
+
+/// What a step leaves that needs no queue.
+#[derive(Debug, Default)]
+struct Immediate {
+    /// Writes that an acknowledgement waits for.
+    urgent: Vec<DiskRequest>,
+    /// Reads that are done.
+    pinned: Vec<DiskDone>,
 }
 
 /// The loops, as the memory budget sees them.
