@@ -119,9 +119,7 @@ impl Shard {
             }
             match self.read(part.partition, &request) {
                 Read::Memory(records, bytes) => {
-                    fetched.more = end_of(&records).is_some_and(|end| end < bound);
-                    fetched.records = records.into_iter().map(Piece::Memory).collect();
-                    fetched.bytes = bytes;
+                    take_from_memory(&mut fetched, records, bytes, bound);
                     budget = budget.saturating_sub(bytes);
                     found_any |= bytes > 0;
                     parts.push(fetched);
@@ -293,6 +291,13 @@ impl Shard {
             });
         }
     }
+}
+
+/// Notes batches that were in memory, of all that there are below `bound`.
+fn take_from_memory(part: &mut FetchedPart, records: Vec<Bytes>, bytes: usize, bound: Offset) {
+    part.more = end_of(&records).is_some_and(|end| end < bound);
+    part.records = records.into_iter().map(Piece::Memory).collect();
+    part.bytes = bytes;
 }
 
 /// The offset behind the last of some batches.
