@@ -29,7 +29,8 @@ pub use frontend::{
 };
 pub use messages::{
     ActiveProducer, ConnectionId, FetchPart, FetchParts, FetchedPart, FrontendId, PartitionAnswer,
-    PartitionOp, Peer, Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest, Ticket,
+    PartitionOp, Peer, Piece, Pieces, ProducePart, Produced, ShardId, ShardReply, ShardRequest,
+    Ticket,
 };
 pub use metadata_snapshot::{MetadataTrim, SnapshotId, Snapshots};
 pub use quorum::{Quorum, QuorumInput, QuorumOutput, SnapshotWritten};

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chronik_coordinator::{GroupRequest, GroupResponse};
 use chronik_model::batch::BatchHeader;
 use chronik_model::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition};
+use chronik_storage::disk::FileRange;
 
 /// One event loop's frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,7 +63,33 @@ pub enum Pieces {
     /// All in one.
     One(Bytes),
     /// Back to back.
-    Many(Vec<Bytes>),
+    Many(Vec<Piece>),
+}
+
+/// A part of a reply.
+#[derive(Debug, Clone)]
+pub enum Piece {
+    /// In memory.
+    Memory(Bytes),
+    /// In a segment's file, from where it goes to the socket unread.
+    File(FileRange),
+}
+
+impl Piece {
+    /// Its bytes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len(),
+            Self::File(range) => range.length,
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl Pieces {
@@ -71,8 +98,23 @@ impl Pieces {
     pub fn len(&self) -> usize {
         match self {
             Self::One(bytes) => bytes.len(),
-            Self::Many(pieces) => pieces.iter().map(Bytes::len).sum(),
+            Self::Many(pieces) => pieces.iter().map(Piece::len).sum(),
         }
+    }
+
+    /// All of it in one; `None` if a part lies in a file.
+    #[must_use]
+    pub fn joined(self) -> Option<Bytes> {
+        let pieces = match self {
+            Self::One(bytes) => return Some(bytes),
+            Self::Many(pieces) => pieces,
+        };
+        let in_memory = |piece| match piece {
+            Piece::Memory(bytes) => Some(bytes),
+            Piece::File(_) => None,
+        };
+        let parts: Option<Vec<Bytes>> = pieces.into_iter().map(in_memory).collect();
+        parts.map(|parts| parts.concat().into())
     }
 
     /// Whether there are none.
@@ -294,7 +336,7 @@ pub struct FetchedPart {
     /// segment that it began in.
     pub more: bool,
     /// Record batches.
-    pub records: Vec<Bytes>,
+    pub records: Vec<Piece>,
     /// Their size.
     pub bytes: usize,
 }

@@ -6,6 +6,7 @@
 
 mod steady;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -198,6 +199,10 @@ pub enum DiskOp {
         file: FileKey,
         /// Which batches.
         selection: Selection,
+        /// Instead, bring the file back open if all bytes from the selection's start to its end are
+        /// in memory and no disk has to be waited for: they are whole batches, all of them are
+        /// wanted, and they were checked since the start. A shell may always read.
+        may_pin: bool,
     },
     /// Find the first record at or after a timestamp.
     FindTimestamp {
@@ -294,6 +299,21 @@ pub struct DiskDone {
     pub result: Result<DiskData, DiskError>,
 }
 
+/// A file that the shell keeps open while somebody has this, whatever becomes of its name. What it is
+/// only the shell knows.
+pub type PinnedFile = Arc<dyn Any + Send + Sync>;
+
+/// Whole batches of a segment that are sent as they lie in its file.
+#[derive(Debug, Clone)]
+pub struct FileRange {
+    /// The file.
+    pub file: PinnedFile,
+    /// First byte.
+    pub position: u64,
+    /// Bytes.
+    pub length: usize,
+}
+
 /// What an operation brings back.
 #[derive(Debug, Clone)]
 pub enum DiskData {
@@ -301,6 +321,8 @@ pub enum DiskData {
     Done,
     /// Batches of a [`DiskOp::Read`].
     Batches(Selected),
+    /// The open file of a [`DiskOp::Read`] of which nothing had to be read.
+    Pinned(PinnedFile),
     /// Answer to a [`DiskOp::FindTimestamp`]; `None` when the segment has no such record.
     Timestamp(Option<TimestampHit>),
     /// Content of a [`DiskOp::ReadIndex`].

@@ -30,6 +30,7 @@ mod write_back;
 use compact::Compactor;
 pub use complete::Completion;
 pub use maintain::{DELETION_UNDERWAY, TrimProgress};
+use read::WantedRange;
 pub use read::{OnDisk, ReadOutcome, ReadRequest};
 
 /// Directory of all partition logs.
@@ -145,6 +146,7 @@ enum Pending {
         segment: SegmentId,
         request: ReadRequest,
         ticket: u64,
+        range: Option<WantedRange>,
     },
     Timestamp {
         slot: LogSlot,

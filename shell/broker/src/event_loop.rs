@@ -5,6 +5,7 @@
 
 mod connection;
 mod memory;
+mod output;
 mod receive;
 
 use std::collections::VecDeque;

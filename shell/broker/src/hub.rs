@@ -240,39 +240,45 @@ impl Hub {
         input: ShardInput,
         replies: &mut Vec<ShardReply>,
     ) {
-        let mut urgent = self.step_and_pass_on(now, index, input, replies);
-        while !urgent.is_empty() {
+        let mut immediate = self.step_and_pass_on(now, index, input, replies);
+        while !immediate.is_empty() {
             let mut follow = Vec::new();
-            for request in urgent {
-                let pool = self.pool.get();
-                if let Some(done) = pool.and_then(|pool| pool.execute_inline(index, request)) {
+            for operation in immediate {
+                if let Some(done) = self.execute_now(index, operation) {
                     // The disk took its time.
                     let (now, input) = (self.clock.now(), ShardInput::Disk(done));
                     follow.extend(self.step_and_pass_on(now, index, input, replies));
                 }
             }
-            urgent = follow;
+            immediate = follow;
         }
     }
 
-    /// Steps a shard, and returns the writes that the caller is to carry out.
+    fn execute_now(&self, index: usize, operation: Immediate) -> Option<DiskDone> {
+        match operation {
+            Immediate::Done(done) => Some(done),
+            Immediate::Urgent(request) => self.pool.get()?.execute_inline(index, request),
+        }
+    }
+
+    /// Steps a shard, and returns what needs no queue.
     fn step_and_pass_on(
         &self,
         now: Now,
         index: usize,
         input: ShardInput,
         replies: &mut Vec<ShardReply>,
-    ) -> Vec<DiskRequest> {
+    ) -> Vec<Immediate> {
         let mut outputs = ShardOutputs {
             replies: std::mem::take(replies),
             ..ShardOutputs::default()
         };
-        let urgent = self.step_once(now, index, input, &mut outputs);
+        let immediate = self.step_once(now, index, input, &mut outputs);
         *replies = std::mem::take(&mut outputs.replies);
         if outputs.are_more_than_replies() {
             self.pass_on(now, index, outputs, replies);
         }
-        urgent
+        immediate
     }
 
     /// Does what a step wants beside its replies and its disk operations.
@@ -318,14 +324,14 @@ impl Hub {
     }
 
     /// One step under the lock. Disk operations are queued before it is released, so that those of
-    /// one log stay in order; what an acknowledgement waits for is returned.
+    /// one log stay in order; what needs no queue is returned.
     fn step_once(
         &self,
         now: Now,
         index: usize,
         input: ShardInput,
         outputs: &mut ShardOutputs,
-    ) -> Vec<DiskRequest> {
+    ) -> Vec<Immediate> {
         // The end of the turn follows, for all of the turn's requests: it lets go of memory, has the
         // next tick noted and, with a look at `wants_commit`, the journal told.
         let is_request = matches!(input, ShardInput::Request(_));
@@ -337,10 +343,10 @@ impl Hub {
             shard.set_tail_bytes(self.memory.tail_bytes());
         }
         shard.step(now, input, outputs);
-        let urgent = self.submit(index, std::mem::take(&mut outputs.disk));
+        let immediate = self.submit(index, std::mem::take(&mut outputs.disk));
         self.memory.note_shard(index, shard_bytes(&shard));
         if is_request {
-            return urgent;
+            return immediate;
         }
         let wants_commit = shard.wants_commit();
         let deadline = shard.deadline().map_or(u64::MAX, |deadline| deadline.0);
@@ -350,22 +356,30 @@ impl Hub {
         if wants_commit && !ends_turn {
             self.journal.mark();
         }
-        urgent
+        immediate
     }
 
-    /// Queues operations, but for those that the caller is to carry out.
-    fn submit(&self, index: usize, requests: Vec<DiskRequest>) -> Vec<DiskRequest> {
-        if requests.is_empty() {
-            return requests;
+    /// Queues operations, but for those that need no queue.
+    fn submit(&self, index: usize, requests: Vec<DiskRequest>) -> Vec<Immediate> {
+        let mut immediate = Vec::new();
+        let Some(pool) = self.pool.get().filter(|_| !requests.is_empty()) else {
+            return immediate;
+        };
+        let mut queued = Vec::with_capacity(requests.len());
+        for request in requests {
+            if matches!(request.op, DiskOp::Write { urgent: true, .. }) {
+                immediate.push(Immediate::Urgent(request));
+            } else if let Some(done) = pool.pin(&request) {
+                immediate.push(Immediate::Done(done));
+            } else {
+                queued.push(request);
+            }
         }
-        let is_urgent =
-            |request: &DiskRequest| matches!(request.op, DiskOp::Write { urgent: true, .. });
-        let (urgent, queued): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_urgent);
-        if let Some(pool) = self.pool.get().filter(|_| !queued.is_empty()) {
+        if !queued.is_empty() {
             self.cold_reads.begin(&self.memory, index, &queued);
             pool.submit(index, queued);
         }
-        urgent
+        immediate
     }
 
     /// Whether a shard has something for the journal.
@@ -506,6 +520,15 @@ impl Hub {
             handle.send([LoopMessage::Frontend(message)]);
         }
     }
+}
+
+/// A disk operation that needs no queue.
+#[derive(Debug)]
+enum Immediate {
+    /// A write that an acknowledgement waits for.
+    Urgent(DiskRequest),
+    /// A read of what the page cache has.
+    Done(DiskDone),
 }
 
 /// The loops, as the memory budget sees them.

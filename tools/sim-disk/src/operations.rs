@@ -38,7 +38,11 @@ impl SimDisk {
                 self.write(&file.log_path(), *position, &bytes)?;
             }
             DiskOp::Sync { file } => self.sync_with_names(&file.log_path())?,
-            DiskOp::Read { file, selection } => {
+            DiskOp::Read {
+                file,
+                selection,
+                may_pin: _,
+            } => {
                 return self
                     .with_reader(file, |read| select::read_batches(selection, read))
                     .map(DiskData::Batches);

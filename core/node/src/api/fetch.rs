@@ -21,7 +21,7 @@ use chronik_protocol::fetch::{
 use super::{Context, HandlerError, Outcome, Request};
 use crate::frontend::{Frontend, FrontendOutput, Observation, Slot};
 use crate::messages::{
-    ConnectionId, FetchPart, FetchParts, FetchedPart, Pieces, ShardId, ShardRequest, Ticket,
+    ConnectionId, FetchPart, FetchParts, FetchedPart, Piece, Pieces, ShardId, ShardRequest, Ticket,
 };
 pub(crate) use session::FetchSessions;
 use session::{Opened, Wanted};
@@ -115,7 +115,7 @@ impl Frontend {
                 );
                 let frame = writer.finish(&[])?;
                 let pieces = frame.pieces().filter_map(|piece| match piece {
-                    FetchPiece::Own(bytes) => Some(bytes),
+                    FetchPiece::Own(bytes) => Some(Piece::Memory(bytes)),
                     FetchPiece::Records(_) => None,
                 });
                 let reply = Pieces::Many(pieces.collect());
@@ -308,7 +308,7 @@ impl Frontend {
         let mut pieces = Vec::new();
         for piece in frame.pieces() {
             match piece {
-                FetchPiece::Own(bytes) => pieces.push(bytes),
+                FetchPiece::Own(bytes) => pieces.push(Piece::Memory(bytes)),
                 FetchPiece::Records(_) => {
                     pieces.extend(records.next().into_iter().flat_map(|it| it.records))
                 }

@@ -49,6 +49,11 @@ impl Shard {
                 self.group_load_done(now, ticket, result, out);
             }
             Some(Completion::Read { ticket, result }) => self.cold_read_done(ticket, result, out),
+            Some(Completion::Range {
+                ticket,
+                range,
+                next_offset,
+            }) => self.range_found(ticket, range, next_offset, out),
             Some(Completion::Timestamp { ticket, result }) => self.lookup_done(ticket, result, out),
             Some(Completion::Replaced { ticket, result }) => {
                 self.snapshot_done(ticket, result, out);

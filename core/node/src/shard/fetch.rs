@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use chronik_model::batch::BatchHeader;
 use chronik_model::{ErrorCode, Offset, TopicPartition, mutant};
-use chronik_storage::disk::DiskError;
+use chronik_storage::disk::{DiskError, FileRange};
 use chronik_storage::select::Selected;
 use chronik_storage::store::{ReadOutcome, ReadRequest};
 use rustc_hash::FxHashMap;
@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::partition::check_epoch;
 use super::{Shard, ShardOutputs};
 use crate::api::errors;
-use crate::messages::{FetchPart, FetchParts, FetchedPart, ShardReply, Ticket};
+use crate::messages::{FetchPart, FetchParts, FetchedPart, Piece, ShardReply, Ticket};
 
 /// Fetches that wait for partitions to advance.
 #[derive(Debug, Default)]
@@ -109,6 +109,7 @@ impl Shard {
                 bound,
                 max_bytes: part.max_bytes.min(budget),
                 at_least_one: !found_any,
+                as_range: true,
             };
             let wanted =
                 request.from < request.bound && (request.max_bytes > 0 || request.at_least_one);
@@ -118,8 +119,7 @@ impl Shard {
             }
             match self.read(part.partition, &request) {
                 Read::Memory(records, bytes) => {
-                    fetched.more = end_of(&records).is_some_and(|end| end < bound);
-                    (fetched.records, fetched.bytes) = (records, bytes);
+                    take_from_memory(&mut fetched, records, bytes, bound);
                     budget = budget.saturating_sub(bytes);
                     found_any |= bytes > 0;
                     parts.push(fetched);
@@ -247,7 +247,7 @@ impl Shard {
                 part.records = if part.bytes == 0 {
                     Vec::new()
                 } else {
-                    vec![selected.bytes]
+                    vec![Piece::Memory(selected.bytes)]
                 };
             }
             Err(error) => {
@@ -255,6 +255,28 @@ impl Shard {
                 part.error = errors::of_disk(&error);
             }
         }
+        self.part_done(fetch_id, part, out);
+    }
+
+    /// Batches of a fetch go out as they lie in their file.
+    pub(super) fn range_found(
+        &mut self,
+        ticket: u64,
+        range: FileRange,
+        next_offset: Offset,
+        out: &mut ShardOutputs,
+    ) {
+        let Some(read) = self.cold.reads.remove(&ticket) else {
+            return;
+        };
+        let mut part = read.part;
+        part.bytes = range.length;
+        part.more = next_offset < read.bound;
+        part.records = vec![Piece::File(range)];
+        self.part_done(read.fetch, part, out);
+    }
+
+    fn part_done(&mut self, fetch_id: u64, part: FetchedPart, out: &mut ShardOutputs) {
         let Some(fetch) = self.cold.fetches.get_mut(&fetch_id) else {
             return;
         };
@@ -269,6 +291,13 @@ impl Shard {
             });
         }
     }
+}
+
+/// Notes batches that were in memory, of all that there are below `bound`.
+fn take_from_memory(part: &mut FetchedPart, records: Vec<Bytes>, bytes: usize, bound: Offset) {
+    part.more = end_of(&records).is_some_and(|end| end < bound);
+    part.records = records.into_iter().map(Piece::Memory).collect();
+    part.bytes = bytes;
 }
 
 /// The offset behind the last of some batches.

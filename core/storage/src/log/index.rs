@@ -62,6 +62,15 @@ impl SegmentIndex {
         entry.map_or_else(|| start_of(base), boundary_of)
     }
 
+    /// The last known boundary at or before both a position and an offset.
+    #[must_use]
+    pub fn last_within(&self, position: u64, offset: Offset) -> Option<Boundary> {
+        let is_within = |entry: &IndexEntry| entry.position <= position && entry.offset <= offset;
+        let after = self.entries.partition_point(is_within);
+        let entry = self.entries.get(after.checked_sub(1)?);
+        entry.map(boundary_of)
+    }
+
     /// Where to start looking for the first batch with a timestamp of at least `timestamp_ms`, in a
     /// segment that begins with `base`.
     #[must_use]
@@ -192,6 +201,20 @@ mod tests {
         check(6, 100);
         check(7, 100);
         check(8, 300);
+    }
+
+    #[test]
+    fn the_last_boundary_is_within_both_limits() {
+        let check = |position, offset, expected| {
+            let found = index().last_within(position, Offset(offset));
+            assert_eq!(found.map(|found| found.position), expected);
+        };
+        check(99, 1000, None);
+        check(100, 9, None);
+        check(100, 10, Some(100));
+        check(299, 1000, Some(200));
+        check(1000, 29, Some(200));
+        check(1000, 1000, Some(300));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One segment: a run of record batches in one file.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use chronik_model::Offset;
 
@@ -41,6 +43,8 @@ pub struct Segment {
     pub written_bytes: u64,
     /// Bytes that survive a power cut.
     pub synced_bytes: u64,
+    /// Bytes that were checked since the start: when they were appended, or when they were read.
+    pub checked: Checked,
     /// Largest timestamp of its batches, in ms; `i64::MIN` when empty.
     pub max_timestamp_ms: i64,
     /// First offset of the batch that has it.
@@ -76,6 +80,7 @@ impl Segment {
             bytes: 0,
             written_bytes: 0,
             synced_bytes: 0,
+            checked: Checked::default(),
             max_timestamp_ms: i64::MIN,
             max_timestamp_offset: base_offset,
             first_timestamp_ms: None,
@@ -105,6 +110,7 @@ impl Segment {
         self.bytes = position;
         self.written_bytes = self.written_bytes.min(position);
         self.synced_bytes = self.synced_bytes.min(position);
+        self.checked.truncate(position);
         self.index.truncate(position);
         if self.index_state == IndexState::OnDisk {
             self.index_state = IndexState::Missing;
@@ -122,6 +128,7 @@ impl Segment {
             });
         }
         self.bytes += batch.bytes;
+        self.checked.add(position..self.bytes);
         if batch.max_timestamp_ms != i64::MIN {
             self.first_timestamp_ms
                 .get_or_insert(batch.max_timestamp_ms);
@@ -131,6 +138,37 @@ impl Segment {
             self.max_timestamp_offset = batch.base_offset;
         }
         position
+    }
+}
+
+/// One stretch of a segment that is known to hold intact batches. Readers go forward, so that one
+/// stretch is enough to remember.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    stretch: Range<u64>,
+}
+
+impl Checked {
+    /// Adds what was checked just now: to the stretch that it continues, or in its place where it is
+    /// longer.
+    pub fn add(&mut self, found: Range<u64>) {
+        let known = &self.stretch;
+        if found.start <= known.end && known.start <= found.end {
+            self.stretch = known.start.min(found.start)..known.end.max(found.end);
+        } else if found.end - found.start > known.end - known.start {
+            self.stretch = found;
+        }
+    }
+
+    /// Whether all of a range was checked.
+    #[must_use]
+    pub fn covers(&self, range: &Range<u64>) -> bool {
+        self.stretch.start <= range.start && range.end <= self.stretch.end
+    }
+
+    fn truncate(&mut self, position: u64) {
+        self.stretch.end = self.stretch.end.min(position);
+        self.stretch.start = self.stretch.start.min(position);
     }
 }
 
@@ -160,4 +198,33 @@ pub struct TailBatch {
     pub position: u64,
     /// The batch as stored.
     pub bytes: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_checked_grows_where_it_meets_and_gives_way_to_what_is_longer() {
+        let mut checked = Checked::default();
+        let check = |checked: &Checked, expected: Range<u64>| {
+            assert_eq!(checked.stretch, expected);
+            assert!(checked.covers(&expected));
+            assert!(!checked.covers(&(expected.start..expected.end + 1)));
+        };
+        checked.add(100..200);
+        check(&checked, 100..200);
+        checked.add(200..250);
+        checked.add(90..110);
+        check(&checked, 90..250);
+        checked.add(400..500);
+        check(&checked, 90..250);
+        checked.add(1000..2000);
+        check(&checked, 1000..2000);
+        assert!(!checked.covers(&(999..1500)));
+        checked.truncate(1500);
+        check(&checked, 1000..1500);
+        checked.truncate(10);
+        check(&checked, 10..10);
+    }
 }

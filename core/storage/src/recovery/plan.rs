@@ -131,9 +131,7 @@ impl Plans {
                 partition,
                 directory,
             } => log.opened = Some((partition, directory.to_owned())),
-            Operation::Append { .. }
-            | Operation::EpochStart { .. }
-            | Operation::Vote { .. } => {}
+            Operation::Append { .. } | Operation::EpochStart { .. } | Operation::Vote { .. } => {}
         }
     }
 

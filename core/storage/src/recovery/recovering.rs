@@ -19,7 +19,7 @@ use crate::checkpoint::{LogCheckpoint, SegmentCheckpoint};
 use crate::disk::{Disk, DiskError, Steady};
 use crate::journal::Replacement;
 use crate::log::partition_log::NewBatch;
-use crate::log::segment::IndexState;
+use crate::log::segment::{Checked, IndexState};
 use crate::log::{Mode, PartitionLog, RecoveryPoint, Segment, SegmentId};
 
 /// Bytes gathered per log before they are written.
@@ -458,6 +458,8 @@ impl Recovering {
             }
             segment.written_bytes = segment.bytes;
             segment.synced_bytes = segment.bytes;
+            // Recovery believes some headers without the rest of their batches.
+            segment.checked = Checked::default();
         }
         if changed && !mutant!(SkipDirectorySync) {
             disk.sync_directory(&directory)?;

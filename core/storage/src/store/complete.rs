@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chronik_model::{LogId, Offset, mutant};
 
 use super::{Extent, LogSlot, LogStore, Pending};
-use crate::disk::{DiskData, DiskDone, DiskError, DiskErrorKind, DiskOp};
+use crate::disk::{DiskData, DiskDone, DiskError, DiskErrorKind, DiskOp, FileRange, PinnedFile};
 use crate::log::index::{IndexEntry, SegmentIndex};
 use crate::log::segment::IndexState;
 use crate::log::{Mode, Segment, SegmentId};
@@ -19,6 +19,15 @@ pub enum Completion {
         ticket: u64,
         /// The batches.
         result: Result<Selected, DiskError>,
+    },
+    /// A read of [`LogStore::read`] that took a range is back with one.
+    Range {
+        /// The ticket it was given.
+        ticket: u64,
+        /// Where the batches lie.
+        range: FileRange,
+        /// Offset behind the last of them.
+        next_offset: Offset,
     },
     /// A timestamp lookup is back.
     Timestamp {
@@ -47,7 +56,11 @@ impl LogStore {
                 segment,
                 request,
                 ticket,
+                range,
             } => {
+                if let (Some(range), Ok(DiskData::Pinned(file))) = (&range, &result) {
+                    return Some(range.completion(ticket, PinnedFile::clone(file)));
+                }
                 let result = result.and_then(expect_batches);
                 if let Ok(selected) = &result {
                     if selected.bytes.is_empty() {
@@ -279,15 +292,17 @@ impl LogStore {
         self.continue_trim(slot);
     }
 
-    /// Remembers where a read ended, so that the next one starts there.
+    /// Remembers what a read has checked, and where it ended, so that the next one starts there.
     fn learn(&mut self, slot: LogSlot, log_id: LogId, id: SegmentId, selected: &Selected) {
         let Some(segment) = self.same_segment(slot, log_id, id) else {
             return;
         };
+        let end = selected.position + selected.bytes.len() as u64;
+        segment.checked.add(selected.position..end);
         if segment.index_state == IndexState::Missing && !selected.bytes.is_empty() {
             segment.index.push(IndexEntry {
                 offset: selected.next_offset,
-                position: selected.position + selected.bytes.len() as u64,
+                position: end,
                 max_timestamp_before: i64::MIN,
             });
         }
@@ -305,6 +320,7 @@ impl LogStore {
             Ok(
                 DiskData::Done
                 | DiskData::Batches(_)
+                | DiskData::Pinned(_)
                 | DiskData::Timestamp(_)
                 | DiskData::Compacted(_),
             )
@@ -346,17 +362,21 @@ fn unexpected() -> DiskError {
 fn expect_batches(data: DiskData) -> Result<Selected, DiskError> {
     match data {
         DiskData::Batches(selected) => Ok(selected),
-        DiskData::Done | DiskData::Timestamp(_) | DiskData::File(_) | DiskData::Compacted(_) => {
-            Err(unexpected())
-        }
+        DiskData::Done
+        | DiskData::Pinned(_)
+        | DiskData::Timestamp(_)
+        | DiskData::File(_)
+        | DiskData::Compacted(_) => Err(unexpected()),
     }
 }
 
 fn expect_timestamp(data: DiskData) -> Result<Option<TimestampHit>, DiskError> {
     match data {
         DiskData::Timestamp(hit) => Ok(hit),
-        DiskData::Done | DiskData::Batches(_) | DiskData::File(_) | DiskData::Compacted(_) => {
-            Err(unexpected())
-        }
+        DiskData::Done
+        | DiskData::Batches(_)
+        | DiskData::Pinned(_)
+        | DiskData::File(_)
+        | DiskData::Compacted(_) => Err(unexpected()),
     }
 }

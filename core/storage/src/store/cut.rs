@@ -160,7 +160,13 @@ impl LogStore {
             segment: id,
             end_position,
         };
-        self.request(DiskOp::Read { file, selection }, pending);
+        let may_pin = false;
+        let op = DiskOp::Read {
+            file,
+            selection,
+            may_pin,
+        };
+        self.request(op, pending);
     }
 
     pub(super) fn located(

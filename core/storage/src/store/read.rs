@@ -5,7 +5,7 @@ use chronik_model::batch::BatchHeader;
 use chronik_model::{LogId, Offset, mutant};
 
 use super::{Completion, LogSlot, LogStore, Pending};
-use crate::disk::DiskOp;
+use crate::disk::{DiskOp, FileRange, PinnedFile};
 use crate::log::segment::IndexState;
 use crate::log::{PartitionLog, Segment, SegmentId};
 use crate::select::{
@@ -23,6 +23,8 @@ pub struct ReadRequest {
     pub max_bytes: usize,
     /// Whether one batch is returned even if it is larger than that.
     pub at_least_one: bool,
+    /// Whether the answer may be a range of a segment's file: a [`Completion::Range`].
+    pub as_range: bool,
 }
 
 /// What a read gave.
@@ -92,15 +94,23 @@ impl LogStore {
         let (id, base) = (segment.id(), segment.base_offset);
         let next = log.segments.iter().rev().map(|later| later.base_offset);
         let next = next.take_while(|later| *later > base).last();
+        // A file that is still to be cut must not show what was taken back.
+        let bound = next.map_or(request.bound, |next| next.min(request.bound));
+        let start = segment.index.floor(request.from, base);
+        // Where the next read can start without looking for its first batch.
+        let end = boundary_of_read(segment, start, next, &ReadRequest { bound, ..*request });
         let selection = Selection {
             from: request.from,
-            // A file that is still to be cut must not show what was taken back.
-            bound: next.map_or(request.bound, |next| next.min(request.bound)),
-            start: segment.index.floor(request.from, base),
-            end_position: segment.written_bytes,
+            bound,
+            start,
+            end_position: end.map_or(segment.written_bytes, |end| end.position),
             offsets: log.offsets_of(segment),
             max_bytes: request.max_bytes,
         };
+        let range = end
+            .filter(|_| request.as_range && start.offset == request.from && log.cuts.is_empty())
+            .filter(|end| segment.checked.covers(&(start.position..end.position)))
+            .map(|end| WantedRange { start, end });
         let (file, log_id) = (log.file_of(id), log.log_id);
         let pending = Pending::Read {
             slot,
@@ -108,8 +118,14 @@ impl LogStore {
             segment: id,
             request: *request,
             ticket,
+            range,
         };
-        self.request(DiskOp::Read { file, selection }, pending);
+        let op = DiskOp::Read {
+            file,
+            selection,
+            may_pin: range.is_some(),
+        };
+        self.request(op, pending);
         true
     }
 
@@ -286,6 +302,48 @@ impl LogStore {
         let result = Ok(found.ok()?);
         Some(Completion::Timestamp { ticket, result })
     }
+}
+
+/// Whole batches that may be sent as they lie in their file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WantedRange {
+    start: Boundary,
+    end: Boundary,
+}
+
+impl WantedRange {
+    pub(super) fn completion(&self, ticket: u64, file: PinnedFile) -> Completion {
+        let length = self.end.position - self.start.position;
+        let range = FileRange {
+            file,
+            position: self.start.position,
+            length: usize::try_from(length).unwrap_or(usize::MAX),
+        };
+        Completion::Range {
+            ticket,
+            range,
+            next_offset: self.end.offset,
+        }
+    }
+}
+
+/// The last boundary that is known behind the wanted batch, among what is in the file and what the
+/// request has room for from `start` on. `next` is where the segment behind starts.
+fn boundary_of_read(
+    segment: &Segment,
+    start: Boundary,
+    next: Option<Offset>,
+    request: &ReadRequest,
+) -> Option<Boundary> {
+    let limit = start.position.saturating_add(request.max_bytes as u64);
+    let limit = limit.min(segment.written_bytes);
+    let whole = next.filter(|next| *next <= request.bound && segment.bytes <= limit);
+    let end = whole.map(|offset| Boundary {
+        position: segment.bytes,
+        offset,
+    });
+    end.or_else(|| segment.index.last_within(limit, request.bound))
+        .filter(|end| end.offset > request.from && end.position > start.position)
 }
 
 /// Finds a timestamp among the batches in memory of one segment, from byte `position` on.

@@ -198,6 +198,7 @@ impl Reader {
             bound: story.log().log_end,
             max_bytes: 2500,
             at_least_one: true,
+            as_range: false,
         };
         match story.shell.store.read(slot, &request, 4) {
             ReadOutcome::Batches { pieces, .. } => self.seen(pieces.concat()),

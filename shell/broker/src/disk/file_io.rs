@@ -1,16 +1,19 @@
 //! Calls on one file: whole writes, bounded reads, durable names, and what their errors mean.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use chronik_storage::disk::{DiskError, DiskErrorKind};
 use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 /// Boundary that direct writes keep in memory, in the file and in length.
 pub(crate) const DIRECT_ALIGNMENT: usize = 4096;
+/// Distance of the bytes that are looked for in the page cache, which takes and drops larger runs.
+const CACHE_SAMPLE_BYTES: usize = 128 << 10;
 /// Buffers of one `pwritev` (the kernel's `UIO_MAXIOV`).
 const MAX_BUFFERS_PER_CALL: usize = 1024;
 /// Short writes without progress that are put up with before giving up.
@@ -116,6 +119,18 @@ pub(crate) fn read_at(file: &File, position: u64, length: usize) -> io::Result<V
     Ok(bytes)
 }
 
+/// Whether a range of a file is in the page cache, as far as samples tell: reading it would not wait
+/// for the disk. Where the filesystem can not say, it is not.
+pub(crate) fn is_cached(file: &File, range: Range<u64>) -> bool {
+    let last = range.end.saturating_sub(1);
+    let mut samples = range.step_by(CACHE_SAMPLE_BYTES).chain([last]);
+    samples.all(|position| {
+        let mut byte = [0];
+        let mut buffers = [IoSliceMut::new(&mut byte)];
+        rustix::io::preadv2(file, &mut buffers, position, ReadWriteFlags::NOWAIT) == Ok(1)
+    })
+}
+
 /// Makes the names in a directory durable.
 ///
 /// # Errors
@@ -192,6 +207,16 @@ mod tests {
         check(8, usize::MAX, b"89");
         check(10, 1, b"");
         check(u64::MAX, 1, b"");
+    }
+
+    #[test]
+    fn what_was_just_written_is_cached_and_what_is_not_there_is_not() {
+        let file = tempfile::tempfile().unwrap();
+        let bytes = vec![1; 3 * CACHE_SAMPLE_BYTES];
+        write_all_at(&file, 0, &[&bytes]).unwrap();
+        let end = bytes.len() as u64;
+        assert!(is_cached(&file, 5..end));
+        assert!(!is_cached(&file, 5..end + 1));
     }
 
     #[test]

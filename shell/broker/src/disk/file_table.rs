@@ -140,6 +140,11 @@ impl FileTable {
         Ok(file)
     }
 
+    /// A handle of `path` if it is open.
+    pub(crate) fn opened(&mut self, path: &str) -> Option<Arc<File>> {
+        self.touch(path, false)
+    }
+
     fn touch(&mut self, path: &str, dirty: bool) -> Option<Arc<File>> {
         let open = self.open.get_mut(path)?;
         open.dirty |= dirty;

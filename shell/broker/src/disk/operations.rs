@@ -5,8 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use chronik_storage::disk::{DiskData, DiskError, DiskErrorKind, DiskOp, FileKey};
-use chronik_storage::select::{self, ReadFailure};
+use chronik_storage::disk::{DiskData, DiskError, DiskErrorKind, DiskOp, FileKey, PinnedFile};
+use chronik_storage::select::{self, ReadFailure, Selection};
 
 use super::file_io::{self, disk_error};
 use super::file_table::{Access, FileTable, SyncPlan};
@@ -14,6 +14,8 @@ use super::locked;
 
 /// Largest index file that is read back.
 const MAX_INDEX_BYTES: u64 = 256 << 20;
+/// Shorter ranges are read.
+const MIN_PINNED_BYTES: u64 = 32 << 10;
 
 /// Carries out `op`. The lock on `files` is held to find handles, not while they are used.
 ///
@@ -31,7 +33,17 @@ pub(crate) fn execute(files: &Mutex<FileTable>, op: DiskOp) -> Result<DiskData, 
             let plan = locked(files).plan_sync(&file.log_path())?;
             sync(files, &plan).map(|()| DiskData::Done)
         }
-        DiskOp::Read { file, selection } => {
+        DiskOp::Read {
+            file,
+            selection,
+            may_pin,
+        } => {
+            if may_pin {
+                let opened = locked(files).open(&file.log_path(), Access::Read)?;
+                if let Some(pinned) = pin(opened, &selection) {
+                    return Ok(DiskData::Pinned(pinned));
+                }
+            }
             with_reader(files, &file, |read| select::read_batches(&selection, read))
                 .map(DiskData::Batches)
         }
@@ -119,6 +131,18 @@ fn write(
 fn sync(files: &Mutex<FileTable>, plan: &SyncPlan) -> Result<(), DiskError> {
     let result = plan.run();
     locked(files).finish_sync(plan, result)
+}
+
+/// The open file, if the bytes of the selection are in the page cache, and so many that copying them
+/// would cost more than having them sent.
+pub(crate) fn pin(file: Arc<File>, selection: &Selection) -> Option<PinnedFile> {
+    let range = selection.start.position..selection.end_position;
+    let is_worth_it = range.end.saturating_sub(range.start) >= MIN_PINNED_BYTES;
+    if is_worth_it && file_io::is_cached(&file, range) {
+        Some(file)
+    } else {
+        None
+    }
 }
 
 fn with_reader<T>(

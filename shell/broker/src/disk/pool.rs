@@ -23,7 +23,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 use chronik_model::LogId;
-use chronik_storage::disk::{DiskDone, DiskOp, DiskRequest};
+use chronik_storage::disk::{DiskData, DiskDone, DiskOp, DiskRequest};
 
 use super::file_table::FileTable;
 use super::{locked, operations};
@@ -111,6 +111,26 @@ impl DiskPool {
         Some(DiskDone {
             token: request.token,
             result,
+        })
+    }
+
+    /// Answers a read with its open file, if it may be and nothing has to be waited for. What is read
+    /// was written before, and nothing that is queued changes it: there is no order to keep.
+    pub(crate) fn pin(&self, request: &DiskRequest) -> Option<DiskDone> {
+        let DiskOp::Read {
+            file,
+            selection,
+            may_pin: true,
+        } = &request.op
+        else {
+            return None;
+        };
+        let worker = self.workers.get(self.place(file.log_id))?;
+        let opened = worker.files.try_lock().ok()?.opened(&file.log_path())?;
+        let pinned = operations::pin(opened, selection)?;
+        Some(DiskDone {
+            token: request.token,
+            result: Ok(DiskData::Pinned(pinned)),
         })
     }
 

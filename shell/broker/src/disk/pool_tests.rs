@@ -118,6 +118,7 @@ fn read(file: &FileKey, end_position: u64) -> DiskOp {
     DiskOp::Read {
         file: file.clone(),
         selection,
+        may_pin: false,
     }
 }
 
@@ -431,4 +432,43 @@ fn a_sync_that_fails_fails_again() {
         receiver.iter().collect::<Vec<_>>(),
         [true, false, true, false]
     );
+}
+
+#[test]
+fn a_file_is_pinned_where_its_bytes_are_at_hand_and_stays_when_its_name_is_gone() {
+    let mut fixture = Fixture::new(1, 8);
+    let file = key(7, 0);
+    let bytes = vec![3; 100_000];
+    let request = |end_position, may_pin| {
+        let DiskOp::Read {
+            file, selection, ..
+        } = read(&file, end_position)
+        else {
+            unreachable!()
+        };
+        DiskRequest {
+            token: DiskToken(0),
+            op: DiskOp::Read {
+                file,
+                selection,
+                may_pin,
+            },
+        }
+    };
+    assert!(fixture.pool.pin(&request(100_000, true)).is_none());
+    fixture.run_all(vec![write(&file, 0, &bytes)]);
+    assert!(fixture.pool.pin(&request(100_000, false)).is_none());
+    assert!(fixture.pool.pin(&request(100_001, true)).is_none());
+    assert!(fixture.pool.pin(&request(100, true)).is_none());
+    let inline = fixture.pool.pin(&request(100_000, true)).unwrap();
+    let queued = fixture.run_one(request(100_000, true).op);
+    fixture.run_all(vec![DiskOp::RemoveSegment { file: file.clone() }]);
+    for data in [inline.result.unwrap(), queued.unwrap()] {
+        let DiskData::Pinned(pinned) = data else {
+            panic!("{data:?}")
+        };
+        let pinned = pinned.downcast_ref::<std::fs::File>().unwrap();
+        let content = crate::disk::file_io::read_at(pinned, 0, usize::MAX).unwrap();
+        assert!(content == bytes);
+    }
 }

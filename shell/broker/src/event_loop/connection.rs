@@ -1,25 +1,19 @@
 //! One socket: a partial request, and replies that have not left yet.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use chronik_model::Mono;
-use chronik_node::{ConnectionId, FrameError, FrameLimits, FrameReader, Pieces};
+use chronik_node::{ConnectionId, FrameError, FrameLimits, FrameReader, Piece, Pieces};
 use mio::net::TcpStream;
 
+use super::output::Output;
 use super::receive::receive;
 use crate::memory::{Kind, Lease, Memory};
 
 /// A connection with this much output waiting hands in no more requests.
 pub(super) const MAX_OUTPUT_BYTES: usize = 1 << 20;
-/// Pieces up to this size are copied together.
-pub(super) const SMALL_PIECE_BYTES: usize = 4096;
-/// Memory that is kept for small replies while there are none.
-const MAX_IDLE_SMALL_BYTES: usize = 16 << 10;
-/// Pieces of one write.
-const PIECES_PER_WRITE: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,12 +34,9 @@ pub(super) struct Connection {
     /// Memory of the request that is on its way in.
     pub(super) lease: Option<Lease>,
     reader: FrameReader,
-    pieces: VecDeque<Bytes>,
-    /// Small replies, behind all pieces.
-    small: BytesMut,
-    /// Memory of those, once the socket takes no more.
+    output: Output,
+    /// Memory of its small replies, once the socket takes no more.
     small_lease: Option<Lease>,
-    output_bytes: usize,
 }
 
 /// What one read brought.
@@ -87,10 +78,8 @@ impl Connection {
             queued: false,
             lease: None,
             reader: FrameReader::new(FrameLimits { max_frame_bytes }),
-            pieces: VecDeque::new(),
-            small: BytesMut::new(),
+            output: Output::default(),
             small_lease: None,
-            output_bytes: 0,
         }
     }
 
@@ -114,7 +103,11 @@ impl Connection {
 
     /// Bytes that are held because the peer does not read, or does not send the rest of a request.
     pub(super) fn held_by_its_peer(&self) -> Option<usize> {
-        let unsent = if self.blocked { self.output_bytes } else { 0 };
+        let unsent = if self.blocked {
+            self.output.bytes_in_memory()
+        } else {
+            0
+        };
         let partial = self.lease.as_ref().map_or(0, Lease::bytes);
         let held = unsent.saturating_add(usize::try_from(partial).unwrap_or(usize::MAX));
         (held > 0).then_some(held)
@@ -123,8 +116,7 @@ impl Connection {
     /// Accounts for small replies that the socket did not take, and lets go of their memory when
     /// there are none.
     pub(super) fn account_small(&mut self, memory: &Arc<Memory>) {
-        if !self.small.is_empty() {
-            let bytes = self.small.capacity();
+        if let Some(bytes) = self.output.small_bytes() {
             let lease = &mut self.small_lease;
             match lease {
                 Some(lease) if lease.bytes() == bytes as u64 => {}
@@ -134,9 +126,7 @@ impl Connection {
             return;
         }
         self.small_lease = None;
-        if self.small.capacity() > MAX_IDLE_SMALL_BYTES {
-            self.small = BytesMut::new();
-        }
+        self.output.shrink();
     }
 
     /// The next whole request of what was read.
@@ -148,27 +138,17 @@ impl Connection {
     }
 
     pub(super) const fn output_bytes(&self) -> usize {
-        self.output_bytes
+        self.output.bytes()
     }
 
     /// Adds a reply to the output.
     pub(super) fn send(&mut self, pieces: Pieces) {
         match pieces {
-            Pieces::One(bytes) => self.push(bytes),
-            Pieces::Many(pieces) => pieces.into_iter().for_each(|bytes| self.push(bytes)),
+            Pieces::One(bytes) => self.output.push(Piece::Memory(bytes)),
+            Pieces::Many(pieces) => {
+                pieces.into_iter().for_each(|piece| self.output.push(piece));
+            }
         }
-    }
-
-    fn push(&mut self, bytes: Bytes) {
-        self.output_bytes += bytes.len();
-        if bytes.len() <= SMALL_PIECE_BYTES {
-            self.small.extend_from_slice(&bytes);
-            return;
-        }
-        if !self.small.is_empty() {
-            self.pieces.push_back(self.small.split().freeze());
-        }
-        self.pieces.push_back(bytes);
     }
 
     /// Writes as much as the socket takes.
@@ -176,10 +156,10 @@ impl Connection {
         if self.blocked {
             return Flushed::Blocked;
         }
-        while self.output_bytes > 0 {
-            match self.write_once() {
+        while self.output.bytes() > 0 {
+            match self.output.write(&self.stream) {
                 Ok(0) => return Flushed::Failed,
-                Ok(written) => self.consume(written),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
@@ -189,34 +169,5 @@ impl Connection {
             }
         }
         Flushed::All
-    }
-
-    fn write_once(&mut self) -> io::Result<usize> {
-        if self.pieces.is_empty() {
-            return self.stream.write(&self.small);
-        }
-        let mut slices: Vec<IoSlice<'_>> = self
-            .pieces
-            .iter()
-            .take(PIECES_PER_WRITE)
-            .map(|piece| IoSlice::new(piece))
-            .collect();
-        if slices.len() == self.pieces.len() && !self.small.is_empty() {
-            slices.push(IoSlice::new(&self.small));
-        }
-        self.stream.write_vectored(&slices)
-    }
-
-    fn consume(&mut self, mut written: usize) {
-        self.output_bytes -= written;
-        while let Some(piece) = self.pieces.front_mut() {
-            if written < piece.len() {
-                piece.advance(written);
-                return;
-            }
-            written -= piece.len();
-            self.pieces.pop_front();
-        }
-        self.small.advance(written);
     }
 }

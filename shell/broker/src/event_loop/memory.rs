@@ -11,7 +11,7 @@ use chronik_model::Now;
 use chronik_node::{ConnectionId, FrontendInput, Pieces, ShardId, ShardRequest};
 
 use super::EventLoop;
-use super::connection::SMALL_PIECE_BYTES;
+use super::output::SMALL_PIECE_BYTES;
 use crate::hub::LoopMessage;
 use crate::memory::{Kind, Lease};
 

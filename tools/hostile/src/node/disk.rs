@@ -71,7 +71,11 @@ impl MemoryDisk {
                 ..
             } => self.write(&file.log_path(), *position, &buffers.concat())?,
             DiskOp::Sync { file } => self.sync(&file.log_path())?,
-            DiskOp::Read { file, selection } => {
+            DiskOp::Read {
+                file,
+                selection,
+                may_pin: _,
+            } => {
                 let path = file.log_path();
                 let read =
                     select::read_batches(selection, &mut |at, most| self.piece(&path, at, most));

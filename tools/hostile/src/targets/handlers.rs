@@ -431,10 +431,7 @@ fn member_id(frame: &Bytes, version: i16) -> Option<String> {
 
 /// A whole reply without its length prefix, which must be right.
 fn joined(pieces: Pieces) -> Result<Bytes, Failure> {
-    let frame = match pieces {
-        Pieces::One(bytes) => bytes,
-        Pieces::Many(pieces) => pieces.concat().into(),
-    };
+    let frame = pieces.joined().ok_or("a reply that lies in a file")?;
     let size = frame.first_chunk().copied().map(i32::from_be_bytes);
     let size = size.and_then(|size| usize::try_from(size).ok());
     if size.is_none_or(|size| size + 4 != frame.len()) {

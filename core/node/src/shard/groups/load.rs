@@ -84,6 +84,7 @@ impl Shard {
                 bound: end,
                 max_bytes: READ_BYTES,
                 at_least_one: true,
+                as_range: false,
             };
             let ticket = self.cold.ticket();
             match self.store.read(slot, &request, ticket) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chronik_model::batch::{BatchBuilder, BatchSpec, ProducerState};
 use chronik_model::{ErrorCode, Now, ProducerEpoch, ProducerId, TopicId};
 use chronik_node::{CloseReason, ConnectionId, FrontendInput, Peer, Pieces};
@@ -170,20 +170,14 @@ pub(crate) fn fetched(response: &FetchResponse, topics: &[Topic]) -> Vec<(Place,
 
 /// Everything that is sent in one go, without the length prefix.
 pub(crate) fn joined(pieces: Pieces) -> Bytes {
-    let mut frame = BytesMut::new();
-    match pieces {
-        Pieces::One(bytes) => frame.extend_from_slice(&bytes),
-        Pieces::Many(pieces) => pieces
-            .iter()
-            .for_each(|bytes| frame.extend_from_slice(bytes)),
-    }
+    let frame = pieces.joined().unwrap();
     let size = i32::from_be_bytes(frame[..4].try_into().unwrap());
     assert_eq!(
         usize::try_from(size).unwrap(),
         frame.len() - 4,
         "the length prefix is wrong"
     );
-    frame.freeze().slice(4..)
+    frame.slice(4..)
 }
 
 fn decode<A: Decodable>(frame: &Bytes, key: ApiKey, version: i16) -> A {

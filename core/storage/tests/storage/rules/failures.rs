@@ -27,6 +27,7 @@ fn j9_without_space_data_waits_in_memory_and_is_written_later() {
         bound: Offset(4),
         max_bytes: 1 << 20,
         at_least_one: true,
+        as_range: false,
     };
     let outcome = story.shell.store.read(slot, &request, 1);
     assert!(matches!(outcome, ReadOutcome::Batches { pieces, .. } if pieces.len() == 4));
