@@ -271,6 +271,8 @@ pub struct LogStore {
     out_of_space: bool,
     /// The same, not said to the store's owner yet.
     ran_out: bool,
+    /// A write found no space since all were last tried again, whatever succeeded since.
+    retry_wanted: bool,
     trim: Option<u64>,
     /// Logs whose removal is not durable yet.
     deleted: BTreeMap<LogId, Deletion>,
@@ -308,6 +310,7 @@ impl LogStore {
             disk_full: false,
             out_of_space: false,
             ran_out: false,
+            retry_wanted: false,
             trim: None,
             deleted: BTreeMap::new(),
             doomed: FxHashMap::default(),

@@ -109,6 +109,25 @@ impl JournalHandle {
         }
     }
 
+    /// Waits for a trim, or for as long as nothing else is to be looked at. Where no trim can come any
+    /// more that is a failure.
+    fn wait_for_trim(&self) -> Result<Waited, DiskError> {
+        let wanted = lock(&self.shared.wanted);
+        let nothing_yet =
+            |wanted: &mut Wanted| wanted.trim.is_none() && !wanted.offline && !wanted.stop;
+        let waited = (self.shared.wake).wait_timeout_while(wanted, FREE_SPACE_RETRY, nothing_yet);
+        let (mut wanted, timeout) = waited.unwrap_or_else(|it| it.into_inner());
+        if let Some(start) = wanted.trim.take() {
+            return Ok(Waited::Trimmed(start));
+        }
+        if timeout.timed_out() {
+            let ran_out = std::mem::take(&mut wanted.full);
+            return Ok(Waited::InVain { ran_out });
+        }
+        let reason = "no room, and nothing is trimmed any more";
+        Err(DiskError::new("journal", DiskErrorKind::Failed, reason))
+    }
+
     fn has_work(&self) -> bool {
         let wanted = lock(&self.shared.wanted);
         wanted.commit || wanted.trim.is_some() || wanted.full
@@ -142,6 +161,15 @@ impl JournalHandle {
     pub(crate) fn used_files(&self) -> u64 {
         self.shared.used_files.load(Ordering::Relaxed)
     }
+}
+
+/// What waiting for a trim came to.
+#[derive(Debug)]
+enum Waited {
+    /// The ring has room before this.
+    Trimmed(JournalStart),
+    /// Nothing happened for a while, but that segments may have found no space.
+    InVain { ran_out: bool },
 }
 
 /// The journal thread's own state.
@@ -307,7 +335,7 @@ impl Journal {
     }
 
     /// How many of the first frames the ring has room for; waits for a trim while there is none for
-    /// even one. Where none can come any more that is a failure.
+    /// even one. A trim may wait for segments that found no space, so these are seen to meanwhile.
     fn wait_for_room(&mut self, frames: &[SealedFrame]) -> Result<usize, DiskError> {
         loop {
             let count = self.ring.fitting(frames).map_err(|error| misfit(&error))?;
@@ -315,22 +343,16 @@ impl Journal {
                 return Ok(count);
             }
             self.ask_for_trim();
-            let mut wanted = lock(&self.handle.shared.wanted);
-            while wanted.trim.is_none() && !wanted.offline && !wanted.stop {
-                wanted = self
-                    .handle
-                    .shared
-                    .wake
-                    .wait(wanted)
-                    .unwrap_or_else(|it| it.into_inner());
+            match self.handle.wait_for_trim()? {
+                Waited::Trimmed(start) => {
+                    self.ring.trim(start);
+                    self.trimming = false;
+                }
+                Waited::InVain { ran_out } => {
+                    self.look_at_free_space();
+                    self.retry_writes(ran_out);
+                }
             }
-            let Some(start) = wanted.trim.take() else {
-                let reason = "no room, and nothing is trimmed any more";
-                return Err(DiskError::new("journal", DiskErrorKind::Failed, reason));
-            };
-            drop(wanted);
-            self.ring.trim(start);
-            self.trimming = false;
         }
     }
 

@@ -161,7 +161,9 @@ impl LogStore {
         {
             // Without space the data stays in memory until `retry_writes` tries again.
             match error.kind {
-                DiskErrorKind::Full => (self.out_of_space, self.ran_out) = (true, true),
+                DiskErrorKind::Full => {
+                    (self.out_of_space, self.ran_out, self.retry_wanted) = (true, true, true);
+                }
                 DiskErrorKind::NotFound | DiskErrorKind::Corrupt | DiskErrorKind::Failed => {
                     self.go_offline(&error.to_string());
                 }
@@ -245,7 +247,7 @@ impl LogStore {
     /// Writes what found no space once more. Appends are taken again when one of these writes
     /// succeeds, or none is left.
     pub fn retry_writes(&mut self) {
-        if !self.out_of_space {
+        if !std::mem::take(&mut self.retry_wanted) {
             return;
         }
         let slots: Vec<LogSlot> = self.slots().collect();
@@ -257,7 +259,7 @@ impl LogStore {
             self.continue_trim(slot);
         }
         self.evict();
-        self.out_of_space = !self.writing.is_empty();
+        self.out_of_space &= !self.writing.is_empty();
     }
 
     fn sync_done(
@@ -273,6 +275,9 @@ impl LogStore {
             }
             // What a failed sync leaves behind reads as clean: it is never tried again.
             self.go_offline(&error.to_string());
+        }
+        // Nor is one that was under way behind it believed: the pages it did not have to write may be those.
+        if self.offline.is_some() {
             return;
         }
         let Some(log) = self.same_log(slot, log_id) else {

@@ -40,6 +40,26 @@ fn j9_without_space_data_waits_in_memory_and_is_written_later() {
 }
 
 #[test]
+fn j9_a_log_is_tried_again_though_another_found_space_before() {
+    let mut story = Story::new();
+    let (one, other) = (story.log(DURABLE), story.log(DURABLE));
+    story.append(one, 9000);
+    story.append(other, 9000);
+    story.commit();
+    story.append(one, 9000);
+    story.shell.disk.faults().writes = Some(DiskErrorKind::Full);
+    story.shell.work(100).unwrap();
+    story.shell.disk.faults().writes = None;
+    story.commit();
+    story.shell.work(100).unwrap();
+    let written = |story: &Story| [one, other].map(|id| story.of(id).written_end.0);
+    assert_eq!(written(&story), [2, 0]);
+    story.shell.store.retry_writes();
+    story.shell.work(100).unwrap();
+    assert_eq!(written(&story), [2, 1]);
+}
+
+#[test]
 fn j9_a_failed_sync_takes_the_directory_offline_and_is_never_tried_again() {
     let mut story = Story::new();
     let id = story.log(DURABLE);
