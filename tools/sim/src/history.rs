@@ -102,6 +102,8 @@ pub enum Fact {
     DeletedRecords {
         /// From where.
         place: Place,
+        /// When it was asked for.
+        asked: Mono,
         /// First offset that there is.
         log_start: i64,
     },

@@ -137,9 +137,11 @@ impl Checker {
             Fact::DeletingRecords { place, before } => {
                 self.records.deleting_records(*place, *before);
             }
-            Fact::DeletedRecords { place, log_start } => {
-                self.records.deleted_records(*place, *log_start)?;
-            }
+            Fact::DeletedRecords {
+                place,
+                asked,
+                log_start,
+            } => self.records.deleted_records(*place, *asked, *log_start)?,
             Fact::ProducerId { id, asked } => self.records.producer(*id, *asked)?,
             Fact::Sent {
                 op,

@@ -215,11 +215,17 @@ impl Records {
         log.deletable = log.deletable.max(before);
     }
 
-    pub(super) fn deleted_records(&mut self, place: Place, start: i64) -> Result<(), Violation> {
+    /// Records before an offset are gone, as was answered to somebody who asked at that time.
+    pub(super) fn deleted_records(
+        &mut self,
+        place: Place,
+        asked: Mono,
+        start: i64,
+    ) -> Result<(), Violation> {
         if self.is_going(place) {
             return Ok(());
         }
-        self.check_start(place, self.now, start)?;
+        self.check_start(place, asked, start)?;
         let log = self.log(place);
         log.deleted = log.deleted.max(start);
         Ok(())

@@ -105,7 +105,9 @@ fn admin(names: &Names, fact: &Fact) -> String {
                 names.place(*place)
             )
         }
-        Fact::DeletedRecords { place, log_start } => {
+        Fact::DeletedRecords {
+            place, log_start, ..
+        } => {
             format!("{} now starts at {log_start}", names.place(*place))
         }
         Fact::Protocol(what) => format!("can make nothing of a reply: {what}"),

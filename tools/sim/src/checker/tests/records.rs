@@ -260,6 +260,15 @@ fn ends_and_starts_never_move_back() {
             Some(Rule::StartUnasked),
         ),
         ("d1 deleting a-0 -1\nd1 deleted a-0 3", None),
+        // Two were under way, and the answer to the first one comes behind what the second one did.
+        (
+            "d1 deleting a-0 2\nc1 reads a-0 2 start=2: 2=w\nd1 deleted a-0 1 asked=4",
+            None,
+        ),
+        (
+            "d1 deleting a-0 2\nc1 reads a-0 2 start=2: 2=w\nd1 deleted a-0 1",
+            Some(Rule::StartWentBack),
+        ),
         // Deletions go with the checkpoints, offsets do not.
         (
             "d1 deleting a-0 2\nd1 deleted a-0 2\ncrash\nc1 reads a-0 2 start=0: 2=w",

@@ -114,6 +114,7 @@ impl Line<'_> {
             },
             "deleted" => Fact::DeletedRecords {
                 place: place(self.words[2]),
+                asked: self.asked(),
                 log_start: self.words[3].parse().unwrap(),
             },
             "scan" => self.scan(),

@@ -366,6 +366,7 @@ impl Admin {
             if part.error_code == 0 {
                 out.facts.push(Fact::DeletedRecords {
                     place: spot.place,
+                    asked: reply.sent_at,
                     log_start: part.low_watermark,
                 });
             } else if part.error_code == OFFSET_OUT_OF_RANGE {
