@@ -13,7 +13,7 @@ use super::tally::{Tally, as_f64};
 use super::{RunArgs, check};
 
 /// From so many seeds on, with all faults, everything has to have happened.
-const ENOUGH_SEEDS: u64 = 200;
+const ENOUGH_SEEDS: u64 = 400;
 /// Failures that are told while a range runs; the rest is counted.
 const TOLD: usize = 20;
 

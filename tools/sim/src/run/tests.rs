@@ -198,7 +198,6 @@ fn a_world_of_faults_comes_right_in_the_end() {
         "crashes-recovery",
         "offline",
         "recoveries",
-        "recoveries-torn",
         "resets",
         "stops-clean",
     ];
