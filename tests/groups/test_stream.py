@@ -29,6 +29,8 @@ PARTITIONS = 4
 GROUP = "index-readers"
 # Records between attempts to catch a member with uncommitted ones.
 TRY_EVERY = 250
+# Records that are sent once the member that came late has partitions, so that it has something to read.
+HELD_BACK = 1_000
 DEADLINE_S = 240.0
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(HERE.parent)}
@@ -112,15 +114,18 @@ def test_the_index_is_read_by_a_group_through_kills(new_broker, topic: str, reco
         producer = RecordingProducer(broker.bootstrap, topic, Deadline(DEADLINE_S))
         quarter = len(index) // 4
         late = None
-        for position, package in enumerate(index):
+        for position, package in enumerate(index[:-HELD_BACK]):
             if position in (quarter, 3 * quarter):
                 broker.kill9()
                 broker.start()
             elif position >= 2 * quarter and late is None and position % TRY_EVERY == 0:
                 late = members.start() if members.kill_with_reads(doomed, observer) else None
             producer.send(package.name, package.record)
-        producer.flush()
         assert late is not None, "there was no moment with uncommitted records"
+        wait_until("the late member to have partitions", DEADLINE_S, lambda: members.account(late).assigned)
+        for package in index[-HELD_BACK:]:
+            producer.send(package.name, package.record)
+        producer.flush()
 
         partitions = read_partitions(broker.bootstrap, topic, PARTITIONS)
         ends = {number: len(entries) for number, entries in enumerate(partitions)}
